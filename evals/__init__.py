@@ -1,0 +1,1 @@
+"""Benchmarks, grading, runs and reports: from a model to a number that can be defended."""

@@ -1,0 +1,123 @@
+"""Load a benchmark's problems, and know exactly which ones they were."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tora_agent.agent import Problem
+from tora_agent.errors import UsageError
+
+NAMES = ("sample", "math500")
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """The problems of a benchmark, in the order of its source."""
+
+    name: str
+    source: str
+    """Where the rows came from, in words."""
+    problems: list[Problem]
+    sha256: str
+    """Hash of the rows' content, independent of file format and field order."""
+    expected: int | None = None
+    """How many problems the whole benchmark has, where that is known."""
+
+    @property
+    def warning(self) -> str | None:
+        """What is odd about the data; None if nothing is."""
+        if self.expected in (None, len(self.problems)):
+            return None
+        return f"{self.name} has {self.expected} problems, but {self.source} has {len(self.problems)}"
+
+    def problem(self, unique_id: str) -> Problem:
+        """The problem of that id. Raises `UsageError`."""
+        for problem in self.problems:
+            if problem.unique_id == unique_id:
+                return problem
+        near = self.problems[0].unique_id
+        raise UsageError(f"{self.name} has no problem {unique_id!r}; ids look like {near!r}")
+
+
+def load_benchmark(name: str, data: Path | None = None) -> Benchmark:
+    """Load `name`, from the jsonl file `data` if given. Raises `UsageError` naming the file and line of a bad row."""
+    if name not in NAMES:
+        raise UsageError(f"unknown benchmark {name!r}; there are {', '.join(NAMES)}")
+    module = import_module(f"evals.benchmarks.{name}")
+    row_to_problem: Callable[[Row], Problem] = module.problem
+    source, rows = (str(data.name), read_jsonl(data)) if data else module.rows()
+    problems, seen = [], set()
+    for place, row in rows:
+        problem = _problem(row_to_problem, row, place)
+        if problem.unique_id in seen:
+            raise UsageError(f"{place}: the id {problem.unique_id!r} stands there a second time")
+        seen.add(problem.unique_id)
+        problems.append(problem)
+    if not problems:
+        raise UsageError(f"{source} holds no problems")
+    return Benchmark(name, source, problems, _sha256(problems), module.EXPECTED)
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[str, Row]]:
+    """Yield each row with its place, "file:line". Raises `UsageError`."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            yield from parse_jsonl(path.name, file)
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no data file {path}; give a jsonl file with --data") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as UTF-8 text: {error}") from error
+
+
+def parse_jsonl(name: str, lines: Iterable[str]) -> Iterator[tuple[str, Row]]:
+    """Yield each row of `lines` with its place. Raises `UsageError`."""
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UsageError(f"{name}:{number}: not JSON ({error}); one JSON object per line is expected") from error
+        if not isinstance(row, dict):
+            raise UsageError(f"{name}:{number}: not a JSON object but {type(row).__name__}")
+        yield f"{name}:{number}", row
+
+
+def math_problem(row: Row) -> Problem:
+    """A row with the fields of MATH-500. Raises `KeyError` for a missing field."""
+    return Problem(
+        problem=row["problem"],
+        unique_id=row["unique_id"],
+        subject=row["subject"],
+        level=row["level"],
+        answer=row["answer"],
+        solution=row.get("solution", ""),
+    )
+
+
+def _problem(convert: Callable[[Row], Problem], row: Row, place: str) -> Problem:
+    try:
+        problem = convert(row)
+    except KeyError as error:
+        raise UsageError(f"{place}: the field {error} is missing") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{place}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    for field in ("problem", "answer", "unique_id"):
+        if not getattr(problem, field).strip():
+            raise UsageError(f"{place}: the field {field!r} is empty")
+    return problem
+
+
+def _sha256(problems: list[Problem]) -> str:
+    text = "\n".join(json.dumps(p.model_dump(), sort_keys=True) for p in problems)
+    return hashlib.sha256(text.encode()).hexdigest()

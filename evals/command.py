@@ -1,0 +1,132 @@
+"""`tora eval`: from options to a run, with a progress bar."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn as Remaining
+
+from evals.benchmarks import load_benchmark
+from evals.grading import Grade, Verdict
+from evals.report import print_report
+from evals.runner import Outcome, Plan, evaluate, same_run
+from evals.runs import Run
+from evals.runs.run import find_run
+from tora_agent.agent import checked_prompt
+from tora_agent.errors import UsageError
+from tora_agent.model import choose_endpoint
+from tora_agent.settings import AgentSettings
+from tora_agent.steps import Trajectory
+
+COMPLETE, INCOMPLETE = 0, 3
+MakeSettings = Callable[[dict[str, Any], dict[str, Any]], AgentSettings]
+
+
+def eval_command(given: dict[str, Any], console: Console, make_settings: MakeSettings) -> int:
+    """Carry out `tora eval` with the options `given`; return the exit status.
+
+    Raises `ToraError` or `SandboxError` where nothing could be started.
+    """
+    resume = find_run(given["resume"], given["log_dir"]) if given["resume"] else None
+    was = Run.read(resume) if resume else None
+    plan = _plan(given, was, make_settings)
+    checked_prompt(plan.settings)
+    endpoint = choose_endpoint(plan.model, plan.base_url)
+    benchmark = load_benchmark(plan.benchmark, plan.data)
+    if benchmark.warning:
+        console.print(f"[yellow]warning: {benchmark.warning}[/]")
+    if plan.samples > 1 and plan.settings.temperature == 0:
+        console.print("[yellow]warning: at temperature 0 the samples of a problem are alike; see --temperature[/]")
+    if was:
+        same_run(was, plan, benchmark, endpoint)
+    run = Run.resume(resume) if resume else None
+    with _Bar(console) as bar:
+        try:
+            outcome = asyncio.run(evaluate(plan, benchmark, endpoint, given["log_dir"], run, bar.start, bar.count))
+        except KeyboardInterrupt:
+            outcome = None
+    return _end(outcome, bar.run, console)
+
+
+def _plan(given: dict[str, Any], was: Run | None, make_settings: MakeSettings) -> Plan:
+    """What is asked for; what is not given comes from the run to resume, or is the default."""
+    for option in ("limit", "samples", "max_connections"):
+        if given[option] is not None and given[option] < 1:
+            raise UsageError(f"--{option.replace('_', '-')} must be at least 1, not {given[option]}")
+    if was is None:
+        if given["benchmark"] is None:
+            raise UsageError("name a benchmark: sample or math500; or a run to finish with --resume")
+        keys = ("benchmark", "limit", "data", "model", "base_url", "max_connections")
+        settings = make_settings({"prompt": "tora"}, given)
+        return Plan(settings=settings, samples=given["samples"] or 1, **{key: given[key] for key in keys})
+    manifest = was.manifest
+    local = manifest.model.startswith("local")
+    return Plan(
+        benchmark=given["benchmark"] or manifest.benchmark,
+        settings=make_settings(manifest.settings.model_dump(), given),
+        limit=given["limit"] or manifest.limit,
+        samples=given["samples"] or manifest.samples,
+        data=given["data"] or (Path(manifest.data_file) if manifest.data_file else None),
+        model=given["model"] or manifest.model,
+        base_url=given["base_url"] or (manifest.base_url if not local else None),
+        max_connections=given["max_connections"],
+    )
+
+
+def _end(outcome: Outcome | None, run: Run | None, console: Console) -> int:
+    if run is None or not run.folder.exists():
+        console.print("stopped before any sample was finished; nothing was kept")
+        return INCOMPLETE
+    print_report(run, console)
+    if outcome and not outcome.left:
+        return COMPLETE
+    for line in outcome.problems if outcome else ["stopped by the user"]:
+        console.print(f"[yellow]{line}[/]", soft_wrap=True, highlight=False)
+    command = f"tora eval --resume {shlex.quote(str(run.folder))}"
+    console.print(f"paused; finish it with: {command}", soft_wrap=True, highlight=False)
+    return INCOMPLETE
+
+
+class _Bar:
+    """Progress with running accuracy: a bar on a terminal, a line per sample elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.run: Run | None = None
+        self._right = self._done = self._total = 0
+        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), Remaining())
+        self._progress = Progress(
+            TextColumn("{task.description}"), *columns, console=console, disable=not console.is_terminal
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def start(self, run: Run, total: int, done: list[Grade]) -> None:
+        """The run is there, with the samples that an earlier process finished."""
+        self.run, self._total, self._done = run, total, len(done)
+        self._right = sum(grade.verdict is Verdict.CORRECT for grade in done)
+        self.console.print(f"run: {run.folder}", soft_wrap=True, highlight=False)
+        self._task = self._progress.add_task("starting", total=total, completed=len(done))
+
+    def count(self, trajectory: Trajectory, grade: Grade) -> None:
+        """One more sample is finished."""
+        self._done += 1
+        self._right += grade.verdict is Verdict.CORRECT
+        score = f"accuracy {100 * self._right / self._done:.1f} %"
+        if self._progress.disable:
+            line = f"{self._done}/{self._total}  {score}  {trajectory.problem_id}  {grade.verdict}"
+            self.console.print(line, soft_wrap=True, highlight=False)
+        elif self._task is not None:
+            self._progress.update(self._task, completed=self._done, description=score)

@@ -1,0 +1,91 @@
+"""Verdicts on trajectories."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+from enum import StrEnum
+from typing import Any, Self
+
+from pebble import ProcessPool
+from pydantic import BaseModel, ConfigDict
+
+from evals.grading.equality import equal, warm_up
+from tora_agent.steps import Trajectory
+
+TIMEOUT_SECONDS = 10.0
+
+
+class Verdict(StrEnum):
+    """What the grader says of a sample."""
+
+    CORRECT = "correct"
+    WRONG = "wrong"
+    NO_ANSWER = "no_answer"
+    """The sample ended without an answer."""
+    TRUNCATED = "truncated"
+    """A token limit cut the sample before it had an answer."""
+    GRADER_TIMEOUT = "grader_timeout"
+    GRADER_ERROR = "grader_error"
+
+
+class Grade(BaseModel):
+    """The verdict on one sample. One line of `grades.jsonl`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: int = 0
+    problem_id: str
+    sample: int
+    answer: str | None
+    gold: str
+    verdict: Verdict
+    reason: str
+    """One line on what decided."""
+
+
+class Grader:
+    """Grades in one warm worker process, which is killed when an answer takes longer than `timeout` seconds.
+
+    Use as an async context manager.
+    """
+
+    def __init__(self, timeout: float = TIMEOUT_SECONDS) -> None:
+        self.timeout = timeout
+
+    async def __aenter__(self) -> Self:
+        # Spawned, not forked: this process has threads.
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPool(max_workers=1, initializer=warm_up, context=context)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._pool.stop()
+        await asyncio.to_thread(self._pool.join)
+
+    async def grade(self, trajectory: Trajectory, gold: str) -> Grade:
+        """The verdict on `trajectory` against the answer `gold` (LaTeX). Never raises on account of the answer."""
+        verdict, reason = await self._verdict(trajectory, gold)
+        return Grade(
+            problem_id=trajectory.problem_id,
+            sample=trajectory.sample,
+            answer=trajectory.answer,
+            gold=gold,
+            verdict=verdict,
+            reason=reason,
+        )
+
+    async def _verdict(self, trajectory: Trajectory, gold: str) -> tuple[Verdict, str]:
+        if trajectory.answer is None:
+            cut = trajectory.failure in ("truncated", "context_full")
+            return (Verdict.TRUNCATED if cut else Verdict.NO_ANSWER), trajectory.failure or "no answer"
+        task: Any = self._pool.schedule(equal, args=(trajectory.answer, gold), timeout=self.timeout)
+        try:
+            same = await asyncio.wrap_future(task)
+        except TimeoutError:
+            return Verdict.GRADER_TIMEOUT, f"comparing took longer than {self.timeout:g} s"
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # whatever the parser makes of the answer, or the worker's death
+            return Verdict.GRADER_ERROR, f"comparing failed: {type(error).__name__}: {error}"[:200]
+        return (Verdict.CORRECT, "equal by Math-Verify") if same else (Verdict.WRONG, "not equal by Math-Verify")

@@ -1,0 +1,137 @@
+"""The score table of a run."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+
+from evals.grading import Grade, Verdict
+from evals.runs import Run
+from evals.statistics import mean_and_error
+from tora_agent.steps import Code, Trajectory
+
+TRUNCATION_WARNING = 0.01
+"""Share of samples cut by the token limit above which the score is not to be trusted."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A trajectory and its grade."""
+
+    trajectory: Trajectory
+    grade: Grade
+
+    @property
+    def correct(self) -> bool:
+        return self.grade.verdict is Verdict.CORRECT
+
+
+def samples_of(run: Run) -> list[Sample]:
+    """All graded samples of `run`, in the order of its problems."""
+    grades, order = run.grades(), {key: i for i, key in enumerate(run.samples())}
+    pairs = [(order.get((t.problem_id, t.sample), 0), t) for t in run.trajectories()]
+    return [
+        Sample(t, grades[t.problem_id, t.sample])
+        for _, t in sorted(pairs, key=lambda pair: pair[0])
+        if (t.problem_id, t.sample) in grades
+    ]
+
+
+def accuracy(samples: Iterable[Sample]) -> str:
+    """Accuracy in percent with its standard error, and the counts behind it."""
+    clusters: dict[str, list[bool]] = defaultdict(list)
+    for sample in samples:
+        clusters[sample.trajectory.problem_id].append(sample.correct)
+    if not clusters:
+        return "-"
+    mean, error = mean_and_error(list(clusters.values()))
+    right, total = sum(map(sum, clusters.values())), sum(map(len, clusters.values()))
+    margin = f" ± {100 * error:.1f}" if error is not None else ""
+    return f"{100 * mean:.1f}{margin} % ({right}/{total})"
+
+
+def well_formed(trajectory: Trajectory) -> bool:
+    """Whether the model wrote code, and all of it is Python."""
+    blocks = [step.code for step in trajectory.steps if isinstance(step, Code)]
+    return bool(blocks) and all(_parses(block) for block in blocks)
+
+
+def report(run: Run) -> RenderableType:
+    """The table that `tora eval` ends with."""
+    samples = samples_of(run)
+    total = len(run.samples())
+    parts: list[RenderableType] = [_headline(run, samples, total)]
+    if samples:
+        parts += [_breakdown(samples), *_warnings(samples)]
+    if len(samples) < total:
+        parts.append(f"[yellow]incomplete: {len(samples)} of {total} samples[/]")
+    return Group(*parts)
+
+
+def _headline(run: Run, samples: list[Sample], total: int) -> Table:
+    m, trajectories = run.manifest, [s.trajectory for s in samples]
+    table = Table(title=f"{m.benchmark} · {m.settings.prompt} · {m.model_reported or m.model}", show_header=False)
+    table.add_column(style="bold")
+    table.add_column()
+    table.add_row("accuracy", f"[bold green]{accuracy(samples)}[/]")
+    verdicts = Counter(s.grade.verdict for s in samples)
+    table.add_row("verdicts", ", ".join(f"{v.value} {verdicts[v]}" for v in Verdict if verdicts[v]) or "-")
+    failures = Counter(t.failure for t in trajectories if t.failure)
+    table.add_row("failures", ", ".join(f"{kind} {count}" for kind, count in failures.most_common()) or "none")
+    if samples:
+        states = Counter(t.state for t in trajectories if t.state)
+        if states:
+            table.add_row("verification", ", ".join(f"{state} {count}" for state, count in states.most_common()))
+        code = sum(map(well_formed, trajectories))
+        table.add_row("well-formed code", f"{100 * code / len(samples):.1f} % ({code}/{len(samples)})")
+        out = sum(t.usage.completion_tokens for t in trajectories)
+        read = sum(t.usage.prompt_tokens for t in trajectories)
+        each = len(samples)
+        table.add_row("tokens", f"{out} generated, {read} read ({out / each:.0f} and {read / each:.0f} a sample)")
+        table.add_row("seconds", f"{sum(t.seconds for t in trajectories) / each:.1f} a sample, in its own time")
+    table.add_row("data", f"{m.data_source}, {len(m.problem_ids)} problems x {m.samples}, sha256 {m.data_sha256[:12]}")
+    return table
+
+
+def _breakdown(samples: list[Sample]) -> Table:
+    table = Table()
+    for column in ("by level", "accuracy", "by subject", "accuracy"):
+        table.add_column(column, justify="left")
+    levels, subjects = defaultdict(list), defaultdict(list)
+    for sample in samples:
+        levels[sample.trajectory.level or 0].append(sample)
+        subjects[sample.trajectory.subject or "-"].append(sample)
+    left = [(str(level or "-"), accuracy(levels[level])) for level in sorted(levels)]
+    right = [(subject, accuracy(subjects[subject])) for subject in sorted(subjects)]
+    for i in range(max(len(left), len(right))):
+        table.add_row(*(left[i] if i < len(left) else ("", "")), *(right[i] if i < len(right) else ("", "")))
+    return table
+
+
+def _warnings(samples: list[Sample]) -> list[str]:
+    cut = sum(s.trajectory.truncated for s in samples)
+    if cut / len(samples) <= TRUNCATION_WARNING:
+        return []
+    return [
+        f"[yellow]warning: {cut} of {len(samples)} samples were cut by the token limit; the score is too low: "
+        "raise --max-tokens[/]"
+    ]
+
+
+def _parses(code: str) -> bool:
+    try:
+        ast.parse(code)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def print_report(run: Run, console: Console) -> None:
+    """Print the table, the run directory, and the command that opens it."""
+    console.print(report(run))
+    console.print(f"run: {run.folder}\nopen: tora show {run.folder}", soft_wrap=True, highlight=False)

@@ -1,0 +1,228 @@
+"""Run a benchmark: samples in parallel, each logged as it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import re
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from evals.benchmarks import Benchmark
+from evals.grading import Grade, Grader
+from evals.runs import Manifest, Run
+from evals.runs.run import Key
+from prompts import load_prompt
+from sandbox import Limits, Sandbox, SandboxError
+from sandbox.build import image_name
+from tora_agent.agent import Agent
+from tora_agent.errors import ModelError, ModelRefused, ToraError, UsageError
+from tora_agent.model import Endpoint, open_model
+from tora_agent.model.client import Retrying
+from tora_agent.settings import AgentSettings
+from tora_agent.steps import Trajectory
+
+OnGrade = Callable[[Trajectory, Grade], None]
+GIVE_UP_AFTER = 10
+"""Failures in a row, each after all its retries, that stop a run."""
+_PACKAGES = ("tora-agent", "openai", "langgraph", "jupyter-client", "math-verify", "sympy", "datasets")
+
+
+@dataclass
+class Plan:
+    """What `tora eval` is asked to do."""
+
+    benchmark: str
+    settings: AgentSettings
+    limit: int | None = None
+    samples: int = 1
+    data: Path | None = None
+    model: str | None = None
+    base_url: str | None = None
+    max_connections: int | None = None
+    """Samples in flight; None for 16, and for the embedded model its number of slots."""
+    retrying: Retrying = field(default_factory=Retrying)
+
+
+@dataclass
+class Outcome:
+    """How an evaluation ended."""
+
+    run: Run
+    left: int
+    """Samples still missing."""
+    problems: list[str]
+    """One line for each kind of failure of model or sandbox that kept samples from being made."""
+
+
+def same_run(run: Run, plan: Plan, benchmark: Benchmark, endpoint: Endpoint) -> None:
+    """Make sure that `plan` goes on with `run` and is no other evaluation. Raises `UsageError`."""
+    was = run.manifest
+    for name, before, now in (
+        ("benchmark", was.benchmark, plan.benchmark),
+        ("--limit", was.limit, plan.limit),
+        ("--samples", was.samples, plan.samples),
+        ("--model", was.model, _model_label(endpoint)),
+        *((f"--{key.replace('_', '-')}", value, getattr(plan.settings, key)) for key, value in was.settings),
+        ("prompt text (hash)", was.prompt_sha256, load_prompt(plan.settings.prompt).sha256),
+        ("data (hash)", was.data_sha256, benchmark.sha256),
+    ):
+        if before != now:
+            raise UsageError(
+                f"{run.folder} was made with another {name}: {before}, not {now}; give it, or begin a new run"
+            )
+
+
+async def evaluate(
+    plan: Plan,
+    benchmark: Benchmark,
+    endpoint: Endpoint,
+    log_dir: Path,
+    resume: Run | None = None,
+    on_start: Callable[[Run, int, list[Grade]], None] = lambda run, total, done: None,
+    on_grade: OnGrade = lambda trajectory, grade: None,
+) -> Outcome:
+    """Make, log and grade every sample that is still missing.
+
+    A failure that ends only its own sample is counted and leaves the sample missing; one that would end them all stops
+    the run. Cancelling loses no finished sample. Raises `ToraError` or `SandboxError` if nothing could be started; then
+    no run directory is left behind.
+    """
+    async with AsyncExitStack() as stack:
+        grader = await stack.enter_async_context(Grader())
+        limits = Limits(cell_seconds=plan.settings.cell_seconds)
+        box = await stack.enter_async_context(Sandbox(limits))
+        model = await stack.enter_async_context(open_model(endpoint, plan.retrying))
+        run = resume or _create(plan, benchmark, endpoint, model.name, box, log_dir)
+        stack.callback(run.discard if not resume else run.close)
+        worker = _Worker(run, Agent(model, box, plan.settings), grader, benchmark, on_grade)
+        done = await worker.grade_leftovers()
+        on_start(run, len(run.samples()), done)
+        slots = plan.max_connections or _default_connections(endpoint)
+        await worker.work([key for key in run.samples() if key not in worker.finished], slots)
+        if worker.error and not worker.finished:
+            raise worker.error
+        return Outcome(run, len(run.samples()) - len(worker.finished), worker.complaints())
+
+
+class _Worker:
+    """Makes samples and logs them."""
+
+    def __init__(self, run: Run, agent: Agent, grader: Grader, benchmark: Benchmark, on_grade: OnGrade) -> None:
+        self.run, self.agent, self.grader, self.on_grade = run, agent, grader, on_grade
+        self.problems = {problem.unique_id: problem for problem in benchmark.problems}
+        self.finished: set[Key] = set()
+        self.error: ToraError | SandboxError | None = None
+        """The latest failure."""
+        self._failed: Counter[str] = Counter()
+        self._in_a_row = 0
+        self._stopped = False
+
+    async def grade_leftovers(self) -> list[Grade]:
+        """Note which samples the run already has, and grade those whose grade a kill prevented."""
+        grades = self.run.grades()
+        for trajectory in self.run.trajectories():
+            key = (trajectory.problem_id, trajectory.sample)
+            self.finished.add(key)
+            if key not in grades:
+                grades[key] = await self._grade(trajectory)
+        return list(grades.values())
+
+    async def work(self, missing: list[Key], slots: int) -> None:
+        """Make the samples `missing`, `slots` at a time, in order, until one failure would end them all."""
+        queue = iter(missing)
+
+        async def serve() -> None:
+            for key in queue:
+                if self._stopped:
+                    return
+                await self._make(key)
+
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(min(slots, len(missing))):
+                workers.create_task(serve())
+
+    async def _make(self, key: Key) -> None:
+        try:
+            trajectory = await self.agent.rollout(self.problems[key[0]], key[1])
+            self.run.add(trajectory)
+            self.finished.add(key)
+            self._note_model()
+            self.on_grade(trajectory, await self._grade(trajectory))
+            self._in_a_row = 0
+        except (ToraError, SandboxError) as error:
+            self.error = error
+            self._failed[str(error)] += 1
+            self._in_a_row += 1
+            alone = isinstance(error, ModelError) and not isinstance(error, ModelRefused)
+            self._stopped = self._stopped or not alone or self._in_a_row >= GIVE_UP_AFTER
+
+    async def _grade(self, trajectory: Trajectory) -> Grade:
+        grade = await self.grader.grade(trajectory, self.problems[trajectory.problem_id].answer)
+        self.run.add(grade)
+        return grade
+
+    def _note_model(self) -> None:
+        model, manifest = self.agent.model, self.run.manifest
+        if model.reported and not manifest.model_reported:
+            manifest.model_reported, manifest.fingerprint = model.reported, model.fingerprint
+            self.run.save_manifest()
+
+    def complaints(self) -> list[str]:
+        """One line for each kind of failure."""
+        return [f"{count} x {line}" for line, count in self._failed.most_common()]
+
+
+def _create(plan: Plan, benchmark: Benchmark, endpoint: Endpoint, model: str, box: Sandbox, log_dir: Path) -> Run:
+    prompt = load_prompt(plan.settings.prompt)
+    now = datetime.now(UTC)
+    texts = {prompt.name: prompt.model_dump()}
+    if prompt.check:
+        texts[prompt.check] = load_prompt(prompt.check).model_dump()
+    manifest = Manifest(
+        created=now.isoformat(timespec="seconds"),
+        versions={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+        benchmark=benchmark.name,
+        data_source=benchmark.source,
+        data_sha256=benchmark.sha256,
+        data_file=str(plan.data) if plan.data else None,
+        limit=plan.limit,
+        problem_ids=[problem.unique_id for problem in benchmark.problems[: plan.limit]],
+        samples=plan.samples,
+        settings=plan.settings,
+        prompt_sha256=prompt.sha256,
+        prompt_text=texts,
+        model=_model_label(endpoint),
+        endpoint=endpoint.where,
+        base_url=None if endpoint.embedded else endpoint.base_url,
+        image_id=box.image,
+        image_name=image_name(),
+        limits=box.limits.model_dump(),
+    )
+    slug = re.sub(r"[^\w.-]+", "-", model)[-60:].strip("-")
+    name = f"{now:%Y%m%d-%H%M%S}-{benchmark.name}-{prompt.name}-{slug}"
+    folder = log_dir / name
+    for number in range(2, 100):
+        if not folder.exists():
+            break
+        folder = log_dir / f"{name}-{number}"
+    return Run.create(folder, manifest)
+
+
+def _model_label(endpoint: Endpoint) -> str:
+    if endpoint.embedded:
+        return f"local:{endpoint.model}" if endpoint.model else "local"
+    return endpoint.model
+
+
+def _default_connections(endpoint: Endpoint) -> int:
+    if not endpoint.embedded:
+        return 16
+    from tora_agent.model.embedded import SLOTS
+
+    return SLOTS

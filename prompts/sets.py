@@ -1,0 +1,117 @@
+"""Load and render prompt sets. A missing placeholder value or an unknown field fails at once."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from jinja2 import Environment, StrictUndefined, TemplateError
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+Message = dict[str, str]
+"""`{"role": "system" | "user" | "assistant", "content": text}`"""
+_JINJA = Environment(undefined=StrictUndefined, keep_trailing_newline=False)
+
+
+class PromptError(ValueError):
+    """A prompt set is unknown or malformed; the message is one line."""
+
+
+class Example(BaseModel):
+    """A worked few-shot example: values for the problem template, then replies and outputs in turns."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    values: dict[str, str]
+    """What the `problem` template asks for."""
+    turns: list[dict[Literal["assistant", "output"], str]]
+
+
+class PromptSet(BaseModel):
+    """One way of asking a model to solve a problem."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    about: str
+    code: Literal["none", "program", "turns"]
+    """Whether the model writes no code, one program whose output is the answer, or code in turns with reasoning."""
+    system: str = ""
+    problem: str
+    """Template of the first user message."""
+    output: str = ""
+    """Template of the message that brings a cell's output back; placeholder `output`."""
+    nudge: str = ""
+    """Message to a model that gave neither code nor answer."""
+    retry: str = ""
+    """Template of the message after a check that came out False; placeholders `answer`, `code`, `output`."""
+    check: str | None = None
+    """Name of the prompt set that checks an answer; None for no verification."""
+    examples: list[Example] = []
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all of the set's texts, its check's included."""
+        text = self.model_dump_json() + (load_prompt(self.check).model_dump_json() if self.check else "")
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def start(self, shots: int | None, **values: str) -> list[Message]:
+        """The conversation up to the model's first reply, with `shots` examples (None for all).
+
+        Raises `PromptError` if the set has fewer examples or a placeholder has no value.
+        """
+        if shots is not None and shots > len(self.examples):
+            raise PromptError(f"prompt set {self.name} has {len(self.examples)} examples, fewer than {shots} shots")
+        messages = [{"role": "system", "content": self.system.strip()}] if self.system.strip() else []
+        for example in self.examples[:shots]:
+            messages.append(_user(render(self.problem, **example.values)))
+            for turn in example.turns:
+                messages += [self._turn(kind, text) for kind, text in turn.items()]
+        return [*messages, _user(render(self.problem, **values))]
+
+    def _turn(self, kind: str, text: str) -> Message:
+        if kind == "assistant":
+            return {"role": "assistant", "content": text.strip()}
+        return _user(render(self.output, output=text.strip()))
+
+
+def render(template: str, **values: str) -> str:
+    """Fill `template`; a placeholder without a value raises `PromptError`."""
+    try:
+        return _JINJA.from_string(template).render(**values).strip()
+    except TemplateError as error:
+        raise PromptError(f"prompt template {template[:40]!r}: {error}") from error
+
+
+def prompt_names() -> list[str]:
+    """Names of the sets that solve problems."""
+    names = sorted(Path(f.name).stem for f in files("prompts").iterdir() if f.name.endswith(".yaml"))
+    return [name for name in names if name != "check"]
+
+
+def load_prompt(name: str) -> PromptSet:
+    """Load a bundled set by name, or any set from a path that ends in `.yaml`. Raises `PromptError`."""
+    bundled = files("prompts") / f"{name}.yaml"
+    if name.endswith((".yaml", ".yml")):
+        source = Path(name)
+    elif bundled.is_file():
+        source = Path(str(bundled))
+    else:
+        raise PromptError(f"unknown prompt set {name!r}; there are {', '.join(prompt_names())}")
+    try:
+        fields: dict[str, Any] = yaml.safe_load(source.read_text("utf-8"))
+        if base := fields.pop("extends", None):
+            fields = load_prompt(base).model_dump(exclude={"name"}) | fields
+        return PromptSet.model_validate({"name": source.stem} | fields)
+    except (OSError, yaml.YAMLError, AttributeError, TypeError) as error:
+        raise PromptError(f"{source.name}: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise PromptError(f"{source.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def _user(text: str) -> Message:
+    return {"role": "user", "content": text}

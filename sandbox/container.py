@@ -1,0 +1,203 @@
+"""The container of a session: how it is locked down, started, looked at and removed. Every call here blocks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.types import LogConfig, Mount, Ulimit
+
+from sandbox.build import find_image, image_name
+from sandbox.errors import DockerUnavailable, ImageMissing, KernelFailed
+from sandbox.settings import Limits
+
+LABEL = "tora.owner"
+SOCKETS = "/run/tora"
+_MIB = 1 << 20
+
+
+def connect() -> docker.DockerClient:
+    """Return a client of the Docker Engine. Raises `DockerUnavailable`."""
+    try:
+        return docker.from_env(max_pool_size=64, timeout=60)
+    except docker.errors.DockerException as error:
+        raise DockerUnavailable(
+            "no Docker Engine answers; start it (`sudo systemctl start docker`, or `make docker`), "
+            f"or set DOCKER_HOST ({_short(error)})"
+        ) from error
+
+
+def require_image(client: docker.DockerClient) -> str:
+    """Return the sandbox image's id. Raises `ImageMissing`; never pulls."""
+    image = find_image(client)
+    if image is None:
+        raise ImageMissing(f"the sandbox image {image_name()} is missing; build it with `tora sandbox build`")
+    return image
+
+
+def container_user() -> int:
+    """The user id inside: the host user's own, so that both can use the sockets; 10001 where the host user is root."""
+    return os.getuid() or 10001
+
+
+def owner() -> str:
+    """This process as a container label: its pid and its start time, which a reused pid does not share."""
+    return f"{os.getpid()}:{_started(os.getpid())}"
+
+
+def options(limits: Limits, sockets: Path) -> dict[str, Any]:
+    """Every hardening option of the container, with its reason."""
+    files = limits.files_mib
+    return {
+        # No interface but loopback: nothing to call home to. The kernel is reached through unix sockets.
+        "network_mode": "none",
+        # Nothing of the image can be changed, so that nothing outlives a cell but what is in /tmp.
+        "read_only": True,
+        # The only writable place, in memory, sized, and without device files or set-user-id programs.
+        "tmpfs": {
+            "/tmp": f"rw,nosuid,nodev,size={files}m,mode=1777",
+            "/dev/shm": "rw,nosuid,nodev,noexec,size=16m",
+        },
+        "mounts": [Mount(SOCKETS, str(sockets), type="bind")],
+        # Root's powers are of no use to mathematics, and cannot be had back through set-user-id programs.
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        # One session cannot starve the host: memory without swap, processes, processor time, descriptors, file size.
+        "mem_limit": limits.memory_mib * _MIB,
+        "memswap_limit": limits.memory_mib * _MIB,
+        "pids_limit": limits.processes,
+        "nano_cpus": int(limits.cpus * 1e9),
+        "ulimits": [
+            Ulimit(name="nofile", soft=512, hard=512),
+            Ulimit(name="fsize", soft=files * _MIB, hard=files * _MIB),
+            Ulimit(name="core", soft=0, hard=0),
+        ],
+        # If the host itself runs out of memory, sessions go first.
+        "oom_score_adj": 500,
+        # An init that reaps zombies and passes signals on: without it every stop takes ten seconds.
+        "init": True,
+        # What a session prints past its kernel would otherwise fill the host's disk.
+        "log_config": LogConfig(type="none"),
+        "ipc_mode": "private",
+    }
+
+
+@dataclass
+class Container:
+    """A running container and the stream that tells each side when the other is gone."""
+
+    client: docker.DockerClient
+    id: str
+    folder: Path
+    """A directory of the host that only its owner can enter; `folder/s` holds the kernel's sockets."""
+    stream: socket.socket
+
+    @classmethod
+    def start(cls, client: docker.DockerClient, image: str, limits: Limits, setup: dict[str, Any]) -> Container:
+        """Start a kernel container with `setup` (see `image/kernel.py`). Raises `KernelFailed`."""
+        folder = Path(tempfile.mkdtemp(prefix="tora-", dir="/tmp"))  # socket paths must stay under 107 characters
+        container_id = ""
+        try:
+            sockets = folder / "s"
+            sockets.mkdir()
+            if os.getuid() == 0:
+                os.chown(sockets, container_user(), container_user())
+            container_id = _create(client, image, limits, sockets)
+            attached = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+            stream = client.api.attach_socket(container_id, params=attached)._sock
+            client.api.start(container_id)
+            stream.sendall(json.dumps(setup).encode() + b"\n")
+            stream.setblocking(False)
+            return cls(client, container_id, folder, stream)
+        except BaseException as error:
+            if container_id:
+                _remove(client, container_id)
+            shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, (docker.errors.DockerException, OSError)):
+                raise KernelFailed(
+                    f"the sandbox container did not start: {_short(error)}; try `tora doctor`"
+                ) from error
+            raise
+
+    def seal(self) -> None:
+        """Once the kernel's sockets are bound: take the directory, which is on the host's disk, from the session."""
+        if os.getuid() == 0:
+            os.chown(self.folder / "s", 0, 0)
+        (self.folder / "s").chmod(0o555)
+
+    def why_ended(self) -> str:
+        """One line on how the container ended."""
+        try:
+            state = self.client.api.inspect_container(self.id)["State"]
+        except docker.errors.DockerException:
+            return "its container is gone"
+        if state["OOMKilled"]:
+            return "it was killed for using more memory than the limit"
+        if state["ExitCode"] > 128:
+            return f"it was killed by signal {state['ExitCode'] - 128}"
+        return f"it exited with status {state['ExitCode']}"
+
+    def remove(self) -> None:
+        """Kill the container and delete its directory. Safe to call twice."""
+        self.stream.close()
+        _remove(self.client, self.id)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def cleanup(client: docker.DockerClient) -> int:
+    """Remove the containers whose owner process no longer lives; return how many."""
+    gone = [c for c in client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True) if _ownerless(c)]
+    for container in gone:
+        _remove(client, container.id)
+        for mount in container.attrs.get("Mounts", []):
+            if mount.get("Destination") == SOCKETS:
+                shutil.rmtree(Path(mount["Source"]).parent, ignore_errors=True)
+    return len(gone)
+
+
+def _create(client: docker.DockerClient, image: str, limits: Limits, sockets: Path) -> str:
+    created = client.api.create_container(
+        image,
+        ["python3", "/opt/tora/kernel.py"],
+        # `stdin_open` without `detach` makes Docker close the container's input when our end of the stream closes.
+        stdin_open=True,
+        detach=False,
+        user=f"{container_user()}:{container_user()}",
+        working_dir="/tmp",
+        environment={"HOME": "/tmp", "MPLBACKEND": "Agg", "PYTHONUNBUFFERED": "1"},
+        labels={LABEL: owner()},
+        host_config=client.api.create_host_config(**options(limits, sockets)),
+    )
+    return str(created["Id"])
+
+
+def _remove(client: docker.DockerClient, container_id: str) -> None:
+    try:
+        client.api.remove_container(container_id, force=True, v=True)
+    except docker.errors.APIError as error:
+        if error.status_code not in (404, 409):  # gone, or going
+            raise
+
+
+def _ownerless(container: Any) -> bool:
+    pid, _, started = container.labels.get(LABEL, "").partition(":")
+    return not pid.isdigit() or _started(int(pid)) != started
+
+
+def _started(pid: int) -> str:
+    """Start time of a process in clock ticks since boot; empty if there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

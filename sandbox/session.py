@@ -1,0 +1,258 @@
+"""One private kernel: run a cell, get a `CellResult`. The only place that speaks the Jupyter protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import zmq
+from jupyter_client.asynchronous.client import AsyncKernelClient
+
+from sandbox.container import SOCKETS, Container
+from sandbox.errors import KernelFailed
+from sandbox.image.cut import cut_middle
+from sandbox.result import CellError, CellResult
+from sandbox.settings import Limits
+
+INTERRUPT_SECONDS = 3.0
+TRACEBACK_CHARS = 2000
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_CELL_FRAME = re.compile(r"Cell In\[\d+\]")
+
+
+class Session:
+    """An IPython kernel in a container of its own. Variables live from cell to cell.
+
+    Get one from `Sandbox.session()`. The container starts with the first cell.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[dict[str, Any]], Container],
+        in_thread: Callable[[Callable[[], Any]], Awaitable[Any]],
+        context: zmq.Context[Any],
+        limits: Limits,
+    ) -> None:
+        self._start_container = start
+        self._in_thread = in_thread
+        self._context = context
+        self.limits = limits
+        self._container: Container | None = None
+        self._client: AsyncKernelClient | None = None
+        self._death: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
+        self._lost = False
+
+    async def run(self, code: str, timeout: float | None = None) -> CellResult:
+        """Run `code` as one cell and return its result within `timeout` + 5 seconds, whatever the code does.
+
+        `timeout` is in seconds (default: `limits.cell_seconds`). Raises `SandboxError` where the sandbox itself fails.
+        """
+        async with self._lock:
+            if self._death and self._death.done():
+                await self._stop()
+                self._lost = True
+            if self._client is None:
+                await self._start()
+            lost, self._lost = self._lost, False
+            result = await self._run(code, self.limits.cell_seconds if timeout is None else timeout)
+            return result.model_copy(update={"state_lost": True}) if lost else result
+
+    async def close(self) -> None:
+        """Kill the kernel and everything it started. Safe to call twice."""
+        async with self._lock:
+            await self._stop()
+
+    async def _start(self) -> None:
+        connection = {
+            "transport": "ipc",
+            "ip": f"{SOCKETS}/k",
+            "key": uuid.uuid4().hex,
+            "signature_scheme": "hmac-sha256",
+            **{f"{name}_port": i for i, name in enumerate(("shell", "iopub", "stdin", "control", "hb"), 1)},
+        }
+        setup = {"connection": connection, "output_chars": self.limits.output_chars}
+        starting = asyncio.ensure_future(self._in_thread(lambda: self._start_container(setup)))
+        try:
+            self._container = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # The thread goes on: take what it makes, or the container would be left behind.
+            starting.add_done_callback(lambda done: done.exception() or done.result().remove())
+            raise
+        assert self._container is not None
+        self._death = asyncio.create_task(_end_of(self._container))
+        self._client = AsyncKernelClient(context=self._context)
+        self._client.load_connection_info(connection | {"ip": str(self._container.folder / "s" / "k")})
+        self._client.start_channels(stdin=False, hb=False)
+        greeted = asyncio.create_task(self._greet())
+        try:
+            await self._unless_dead(greeted, self.limits.start_seconds)
+        except (TimeoutError, _Died) as error:
+            why = await self._in_thread(self._container.why_ended)
+            await self._stop()
+            raise KernelFailed(f"the kernel did not start: {why}; try `tora doctor`") from error
+        finally:
+            await _cancelled(greeted)
+        await self._in_thread(self._container.seal)
+
+    async def _greet(self) -> None:
+        """Wait until both channels live: a cell sent before iopub is connected would never seem to end."""
+        assert self._client is not None
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    return await self._ended(self._client.kernel_info(), _Output(0))
+
+    async def _run(self, code: str, timeout: float) -> CellResult:
+        assert self._client is not None and self._container is not None
+        output, started = _Output(self.limits.output_chars), time.monotonic()
+        message = self._client.execute(code, store_history=True, allow_stdin=False, stop_on_error=False)
+        ended = asyncio.create_task(self._ended(message, output))
+        timed_out = state_lost = False
+        try:
+            await self._unless_dead(ended, timeout)
+        except TimeoutError:
+            timed_out = True
+            state_lost = not await self._interrupt(ended)
+            how = "killed" if state_lost else "interrupted"
+            output.error = CellError(
+                type="TimeoutError", message=f"the cell ran longer than {timeout:g} s and was {how}"
+            )
+        except _Died:
+            state_lost = True
+            why = await self._in_thread(self._container.why_ended)
+            output.error = CellError(type="KernelDied", message=f"the Python process ended: {why}")
+        finally:
+            await _cancelled(ended)
+        if state_lost:
+            await self._stop()
+        seconds = time.monotonic() - started
+        return output.result(seconds=seconds, timed_out=timed_out, state_lost=state_lost)
+
+    async def _interrupt(self, ended: asyncio.Task[None]) -> bool:
+        """Interrupt the cell; return whether it ended, with the kernel's state kept."""
+        assert self._client is not None
+        self._client.control_channel.send(self._client.session.msg("interrupt_request", content={}))
+        try:
+            await self._unless_dead(ended, INTERRUPT_SECONDS)
+        except (TimeoutError, _Died):
+            return False
+        return True
+
+    async def _ended(self, message: str, output: _Output) -> None:
+        """A cell is over when both its reply and its idle status have come; either can be the later one."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._until_reply(message))
+            both.create_task(self._until_idle(message, output))
+
+    async def _until_reply(self, message: str) -> None:
+        assert self._client is not None
+        while True:
+            reply = await self._client.get_shell_msg(timeout=None)
+            if reply["parent_header"].get("msg_id") == message:
+                return
+
+    async def _until_idle(self, message: str, output: _Output) -> None:
+        assert self._client is not None
+        while True:
+            part = await self._client.get_iopub_msg(timeout=None)
+            if part["parent_header"].get("msg_id") != message:
+                continue
+            if part["msg_type"] == "status" and part["content"].get("execution_state") == "idle":
+                return
+            output.take(part["msg_type"], part["content"])
+
+    async def _unless_dead(self, work: asyncio.Task[None], timeout: float) -> None:
+        """Await `work`, which goes on where this raises `TimeoutError` (after `timeout` s) or `_Died`."""
+        assert self._death is not None
+        done, _ = await asyncio.wait({work, self._death}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if work in done:
+            return work.result()
+        raise _Died if self._death in done else TimeoutError
+
+    async def _stop(self) -> None:
+        client, self._client = self._client, None
+        container, self._container = self._container, None
+        if self._death:
+            self._death.cancel()
+            self._death = None
+        if client:
+            client.stop_channels()
+        if container:
+            await self._in_thread(container.remove)
+
+
+class _Died(Exception):
+    """The kernel's container ended."""
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """Cancel `task` and wait for its end."""
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def _end_of(container: Container) -> None:
+    """Return when the container has ended: Docker then closes the stream. What it prints there is dropped."""
+    loop = asyncio.get_running_loop()
+    while await loop.sock_recv(container.stream, 1 << 16):
+        pass
+
+
+class _Output:
+    """Collects the parts of one cell's output, each cut to `limit` characters."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.streams = {"stdout": "", "stderr": ""}
+        self.value: str | None = None
+        self.error: CellError | None = None
+        self.truncated = False
+
+    def take(self, kind: str, content: dict[str, Any]) -> None:
+        """Add one iopub message."""
+        if kind == "stream" and content.get("name") in self.streams:
+            # Twice the limit: the kernel's own cut, with the line that states it, passes whole.
+            joined = self.streams[content["name"]] + str(content.get("text", ""))
+            self.streams[content["name"]] = cut_middle(joined, 2 * self.limit)
+        elif kind == "execute_result":
+            self.value = str(content.get("data", {}).get("text/plain", ""))
+        elif kind == "display_data":
+            self.streams["stdout"] += cut_middle(str(content.get("data", {}).get("text/plain", "")), self.limit) + "\n"
+        elif kind == "error":
+            self.error = CellError(
+                type=self._clean(str(content.get("ename", "Error"))),
+                message=self._clean(str(content.get("evalue", ""))),
+                traceback=self._clean(_own_frames("\n".join(map(str, content.get("traceback", []))))),
+            )
+
+    def result(self, **outcome: Any) -> CellResult:
+        """The `CellResult` of what was taken and of `outcome`."""
+        stdout, stderr = (self._clean(text) for text in self.streams.values())
+        value = None if self.value is None else self._clean(self.value)
+        # What the kernel cut is longer than the limit by the line that says so.
+        truncated = any(len(text) > self.limit for text in (stdout, stderr, value or ""))
+        return CellResult(stdout=stdout, stderr=stderr, value=value, error=self.error, truncated=truncated, **outcome)
+
+    def _clean(self, text: str) -> str:
+        """`text` without terminal escapes, NUL and lone surrogates, cut to the limit."""
+        text = _ESCAPES.sub("", text.replace("\0", "\N{SYMBOL FOR NULL}"))
+        return cut_middle(text.encode("utf-8", "replace").decode(), self.limit + 100)
+
+
+def _own_frames(traceback: str) -> str:
+    """The frames of the user's own cells out of an IPython traceback in plain mode."""
+    lines, kept, keep = traceback.splitlines(), [], False
+    for line in lines:
+        if line.lstrip().startswith(("Cell In[", "File ")):
+            keep = bool(_CELL_FRAME.search(line))
+        elif not line.startswith(" "):
+            keep = False
+        if keep:
+            kept.append(line)
+    return cut_middle("\n".join(kept), TRACEBACK_CHARS)

@@ -1,0 +1,26 @@
+"""The limits of a session."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Limits(BaseModel):
+    """What one session may use. Exceeding a limit ends a cell or a kernel, never the host process."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    memory_mib: int = Field(1024, ge=64)
+    """Memory of all the session's processes and files together, in MiB; there is no swap."""
+    processes: int = Field(64, ge=8)
+    """Processes and threads."""
+    cpus: float = Field(1.0, gt=0)
+    """Processor cores."""
+    files_mib: int = Field(64, ge=1)
+    """Size of the session's only writable directory, `/tmp`, in MiB."""
+    output_chars: int = Field(100_000, ge=100)
+    """Characters kept of each of a cell's outputs; of more, the head and the tail are kept."""
+    cell_seconds: float = Field(30.0, gt=0)
+    """Time a cell may take before it is interrupted."""
+    start_seconds: float = Field(60.0, gt=0)
+    """Time a kernel may take to start."""

@@ -1,0 +1,162 @@
+"""From a problem to a trajectory."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any
+
+from langsmith import tracing_context
+from pydantic import BaseModel, ConfigDict
+
+from prompts import PromptError, PromptSet, load_prompt
+from sandbox import Limits, Sandbox
+from tora_agent import budgets
+from tora_agent.errors import UsageError
+from tora_agent.graph import Context, build_graph
+from tora_agent.model import Model, choose_endpoint, open_model
+from tora_agent.settings import AgentSettings
+from tora_agent.steps import State, Trajectory, Usage
+
+OnEvent = Callable[[dict[str, Any]], None]
+"""Takes live events: {"text": piece of the model's reply, None to begin anew} or {"step": a step as JSON types}."""
+
+
+class Problem(BaseModel):
+    """One problem. Only `problem` reaches the model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    problem: str
+    unique_id: str = "problem"
+    subject: str = ""
+    level: int | None = None
+    answer: str = ""
+    """The gold answer; empty where none is known."""
+    solution: str = ""
+
+
+class Solution(BaseModel):
+    """What `solve` returns."""
+
+    answer: str | None
+    """Content of the final box, LaTeX; None without an answer."""
+    verified: bool | None
+    """True or False as the check by code came out; None where it was uncertain or not made."""
+    trajectory: Trajectory
+    usage: Usage
+
+
+class Agent:
+    """Solves problems with one model, one sandbox and one prompt set.
+
+    Raises `UsageError` at once if the settings do not fit the prompt set.
+    """
+
+    def __init__(self, model: Model, box: Sandbox, settings: AgentSettings) -> None:
+        self.model, self.box, self.settings = model, box, settings
+        self.prompt = checked_prompt(settings)
+
+    async def rollout(self, problem: Problem, sample: int = 0, on_event: OnEvent | None = None) -> Trajectory:
+        """Make one sample. A model or sandbox that fails raises `ModelError` or `SandboxError`: there is no sample."""
+        settings = self.settings.model_copy(update={"seed": self.settings.seed + sample})
+        started, clock = datetime.now(UTC), time.monotonic()
+        async with self.box.session() as session:
+            ctx = Context(self.model, session, self.box.session, self.prompt, settings, on_event is not None)
+            steps = await self._run(problem.problem, ctx, on_event or (lambda _: None))
+        last = steps[-1]
+        answered = last["kind"] == "answer"
+        state: State | None = last["state"] if answered else None
+        return Trajectory(
+            problem_id=problem.unique_id,
+            sample=sample,
+            problem=problem.problem,
+            subject=problem.subject,
+            level=problem.level,
+            prompt=self.prompt.name,
+            model=self.model.reported or self.model.name,
+            fingerprint=self.model.fingerprint,
+            started=started.isoformat(timespec="milliseconds"),
+            seconds=round(time.monotonic() - clock, 3),
+            settings=settings.model_dump(),
+            steps=steps,
+            answer=last["answer"] if answered else None,
+            state=state,
+            failure=None if answered else last["failure"],
+            usage=budgets.usage(steps),
+        )
+
+    async def _run(self, problem: str, ctx: Context, on_event: OnEvent) -> list[dict[str, Any]]:
+        messages = self.prompt.start(self.settings.shots, problem=problem)
+        begin = {"problem": problem, "messages": messages, "steps": [], "attempts": []}
+        config = {"recursion_limit": 4 * self.settings.max_rounds + 8}
+        stream = build_graph().astream(begin, config, context=ctx, stream_mode=["updates", "custom"], version="v2")
+        # A user's LANGSMITH_TRACING would ship every state away.
+        with tracing_context(enabled=False):
+            return await self._collect(stream, on_event)
+
+    @staticmethod
+    async def _collect(stream: AsyncGenerator[Any], on_event: OnEvent) -> list[dict[str, Any]]:
+        steps: list[dict[str, Any]] = []
+        async with aclosing(stream) as parts:
+            async for part in parts:
+                if part["type"] == "custom":
+                    on_event(part["data"])
+                    continue
+                for update in part["data"].values():
+                    for step in (update or {}).get("steps", ()):
+                        steps.append(step)
+                        on_event({"step": step})
+        return steps
+
+
+async def solve_async(
+    problem: str | Problem,
+    *,
+    model: str | None = None,
+    base_url: str | None = None,
+    settings: AgentSettings | None = None,
+    on_event: OnEvent | None = None,
+    **options: Any,
+) -> Solution:
+    """Solve one problem: reasoning, code in the sandbox, a check of the answer.
+
+    `model` and `base_url` as on the command line (default: the environment, else the embedded model); `options` are
+    fields of `AgentSettings` (prompt="tora", max_rounds=4, ...) in place of `settings`. Raises `ToraError` or
+    `SandboxError`, each with one line that says what to do.
+    """
+    if isinstance(problem, str):
+        problem = Problem(problem=problem)
+    if not problem.problem.strip():
+        raise UsageError("the problem is empty")
+    settings = settings or AgentSettings(**options)
+    checked_prompt(settings)
+    endpoint = choose_endpoint(model, base_url)
+    async with Sandbox(Limits(cell_seconds=settings.cell_seconds)) as box, open_model(endpoint) as opened:
+        trajectory = await Agent(opened, box, settings).rollout(problem, on_event=on_event)
+    verified = {"True": True, "False": False}.get(trajectory.state or "")
+    return Solution(answer=trajectory.answer, verified=verified, trajectory=trajectory, usage=trajectory.usage)
+
+
+def solve(problem: str | Problem, **options: Any) -> Solution:
+    """`solve_async` for code that is not asynchronous, usable inside a running event loop (a notebook) too."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(solve_async(problem, **options))
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, solve_async(problem, **options)).result()
+
+
+def checked_prompt(settings: AgentSettings) -> PromptSet:
+    """The prompt set that `settings` name. Raises `UsageError` if there is none or it has too few examples."""
+    try:
+        prompt = load_prompt(settings.prompt)
+        prompt.start(settings.shots, problem="")
+    except PromptError as error:
+        raise UsageError(str(error)) from error
+    return prompt

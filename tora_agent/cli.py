@@ -1,0 +1,249 @@
+"""The command line. Only typer is imported at module level: `tora --help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(
+    help="Solve maths problems with a language model that runs Python, and measure how well it does.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+sandbox_app = typer.Typer(help="Build the sandbox image, or remove what crashed processes left.", no_args_is_help=True)
+app.add_typer(sandbox_app, name="sandbox")
+
+Model = Annotated[
+    str | None,
+    typer.Option(help="Model id; local, or local:PATH of a GGUF, for the embedded model. Default: TORA_MODEL."),
+]
+BaseUrl = Annotated[str | None, typer.Option(help="OpenAI-compatible endpoint. Default: OPENAI_BASE_URL.")]
+Prompt = Annotated[str | None, typer.Option(help="Prompt set: tora, csv, cot, pal, or a .yaml file.")]
+Shots = Annotated[int | None, typer.Option(help="Few-shot examples. Default: all of the prompt set.")]
+Temperature = Annotated[float | None, typer.Option(help="Sampling temperature. Default: 0.")]
+Seed = Annotated[int | None, typer.Option(help="Seed; sample k uses seed + k. Default: 0.")]
+MaxTokens = Annotated[int | None, typer.Option(help="Tokens generated per sample. Default: 4096.")]
+MaxRounds = Annotated[int | None, typer.Option(help="Model calls per sample. Default: 8.")]
+MaxSeconds = Annotated[float | None, typer.Option(help="Working seconds per sample. Default: 900.")]
+MaxRetries = Annotated[int | None, typer.Option(help="New attempts after a check came out False. Default: 2.")]
+CellSeconds = Annotated[float | None, typer.Option(help="Time limit of one cell of code. Default: 30.")]
+Data = Annotated[Path | None, typer.Option(help="A jsonl file with the benchmark's rows. Default: the hub.")]
+LogDir = Annotated[Path, typer.Option(help="Where run directories are made and looked for.")]
+
+
+def main() -> None:
+    """Run the command line. Errors are one line on standard error and exit status 2."""
+    import signal
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        from dotenv import load_dotenv
+
+        load_dotenv(Path(".env"))
+        app()
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as error:
+        _exit_with(error)
+
+
+@app.command(
+    epilog='Examples: tora solve "What is 2^100 mod 7?" | tora solve - < problem.txt | '
+    "tora solve --benchmark sample --id sample/algebra/3 --model gpt-4o"
+)
+def solve(
+    problem: Annotated[str | None, typer.Argument(help="The problem, or - to read it from standard input.")] = None,
+    benchmark: Annotated[str | None, typer.Option(help="Take the problem from this benchmark.")] = None,
+    id: Annotated[str | None, typer.Option(help="The problem's id in the benchmark.")] = None,
+    data: Data = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the trajectory as JSON instead.")] = False,
+    model: Model = None,
+    base_url: BaseUrl = None,
+    prompt: Prompt = "csv",
+    shots: Shots = None,
+    temperature: Temperature = None,
+    seed: Seed = None,
+    max_tokens: MaxTokens = None,
+    max_rounds: MaxRounds = None,
+    max_seconds: MaxSeconds = None,
+    max_retries: MaxRetries = None,
+    cell_seconds: CellSeconds = None,
+) -> None:
+    """Solve one problem and watch: reasoning, code, output, verification, answer.
+
+    Exit status 0 with an answer, 1 without one, 2 for a usage or set-up error.
+    """
+    settings = _settings({}, locals())
+    from tora_agent.agent import solve as solve_problem
+    from tora_agent.display import Live
+
+    console = _console(stderr=json)
+    live = None if json else Live(console)
+    stated = _problem(problem, benchmark, id, data)
+    solution = solve_problem(stated, model=model, base_url=base_url, settings=settings, on_event=live)
+    if json:
+        print(solution.trajectory.model_dump_json(indent=2))
+    raise typer.Exit(0 if solution.answer is not None else 1)
+
+
+@app.command(
+    epilog="Examples: tora eval sample --limit 5 | tora eval math500 --prompt csv --model gpt-4o --limit 100 | "
+    "tora eval math500 --data math500.jsonl --samples 4 --temperature 0.7 | tora eval --resume last"
+)
+def eval(
+    benchmark: Annotated[str | None, typer.Argument(help="sample or math500.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first N problems.")] = None,
+    samples: Annotated[int | None, typer.Option(help="Samples per problem. Default: 1.")] = None,
+    max_connections: Annotated[
+        int | None, typer.Option(help="Samples in flight. Default: 16; 4 for the embedded model.")
+    ] = None,
+    data: Data = None,
+    log_dir: LogDir = Path("runs"),
+    resume: Annotated[str | None, typer.Option(help="Finish this run: a path, a name, or last.")] = None,
+    model: Model = None,
+    base_url: BaseUrl = None,
+    prompt: Prompt = None,
+    shots: Shots = None,
+    temperature: Temperature = None,
+    seed: Seed = None,
+    max_tokens: MaxTokens = None,
+    max_rounds: MaxRounds = None,
+    max_seconds: MaxSeconds = None,
+    max_retries: MaxRetries = None,
+    cell_seconds: CellSeconds = None,
+) -> None:
+    """Evaluate a model on a benchmark; every sample is logged as it ends, and a run can always be resumed.
+
+    The default prompt set is tora. Exit status 0 when complete, 2 for a set-up error, 3 when paused or incomplete.
+    """
+    given = locals()
+    from evals.command import eval_command
+
+    raise typer.Exit(eval_command(given, _console(), _settings))
+
+
+@app.command(epilog="Examples: tora show last | tora show runs/20260101-120000-sample-tora-x sample/algebra/3")
+def show(
+    run: Annotated[str, typer.Argument(help="A run: a path, a name under the log directory, or last.")],
+    id: Annotated[str | None, typer.Argument(help="A problem's id, or its end.")] = None,
+    log_dir: LogDir = Path("runs"),
+) -> None:
+    """List a run's trajectories with their verdicts, or show one."""
+    from evals.runs import Run
+    from evals.runs.run import find_run
+    from evals.show import show_run, show_trajectory
+
+    opened = Run.read(find_run(run, log_dir))
+    if id is None:
+        show_run(opened, _console())
+    else:
+        show_trajectory(opened, id, _console())
+
+
+@app.command(epilog="Example: tora serve-script tests/data/script.yaml --port 8000")
+def serve_script(
+    file: Annotated[Path, typer.Argument(help="The script, YAML or JSON; see docs/scripted-model.md.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 for a free one.")] = 0,
+) -> None:
+    """Serve scripted replies over the chat-completions protocol, misbehaving where the script says so."""
+    from tora_agent.model.scripted import serve_script
+
+    serve_script(file, host, port)
+
+
+@app.command(epilog="Example: tora doctor --model local")
+def doctor(model: Model = None, base_url: BaseUrl = None) -> None:
+    """Say what is there and what is missing, one line each, with the remedy. Exit status 2 if something is missing."""
+    from evals.doctor import examine
+
+    raise typer.Exit(0 if examine(_console(), model, base_url) else 2)
+
+
+@sandbox_app.command()
+def build() -> None:
+    """Build the sandbox image if it is missing; free if it is there."""
+    from sandbox.build import build, image_name
+    from sandbox.container import connect
+
+    console = _console()
+    build(connect(), say=lambda line: console.print(line, highlight=False))
+    console.print(f"image: {image_name()} is ready", highlight=False)
+
+
+@sandbox_app.command()
+def cleanup() -> None:
+    """Remove containers whose process no longer lives."""
+    from sandbox.container import cleanup, connect
+
+    _console().print(f"removed {cleanup(connect())} containers", highlight=False)
+
+
+@app.command(hidden=True)
+def fetch_model(name: Annotated[str, typer.Argument()] = "") -> None:
+    """Get the embedded model's file now rather than on first use."""
+    from tora_agent.model.weights import get_weights
+
+    print(f"model: {get_weights(name).name} is ready")
+
+
+def _console(stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr)
+
+
+def _settings(base: dict[str, Any], given: dict[str, Any]) -> Any:
+    """`AgentSettings` of `base` with the options that were given in its place. Raises `UsageError`."""
+    from pydantic import ValidationError
+
+    from tora_agent.errors import UsageError
+    from tora_agent.settings import AgentSettings
+
+    options = {key: given[key] for key in AgentSettings.model_fields if given.get(key) is not None}
+    try:
+        return AgentSettings(**(base | options))
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][0]).replace("_", "-")
+        raise UsageError(f"--{option} {first['input']}: {first['msg'].lower()}") from error
+
+
+def _problem(problem: str | None, benchmark: str | None, id: str | None, data: Path | None) -> Any:
+    from tora_agent.agent import Problem
+    from tora_agent.errors import UsageError
+
+    if (problem is None) == (benchmark is None):
+        raise UsageError("give a problem (or - for standard input), or --benchmark and --id")
+    if problem is not None:
+        return Problem(problem=sys.stdin.read() if problem == "-" else problem)
+    if id is None:
+        raise UsageError("--benchmark needs --id, the id of one of its problems")
+    from evals.benchmarks import load_benchmark
+
+    return load_benchmark(str(benchmark), data).problem(id)
+
+
+def _exit_with(error: Exception) -> NoReturn:
+    from sandbox import SandboxError
+    from tora_agent.errors import ToraError
+    from tora_agent.model.scripted import ScriptError
+
+    if isinstance(error, ToraError | SandboxError | ScriptError):
+        print(f"tora: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    raise error
+
+
+if __name__ == "__main__":
+    main()

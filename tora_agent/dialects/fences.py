@@ -1,0 +1,58 @@
+"""Code as fenced blocks: read a reply up to its first complete block."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tora_agent.answers import last_box
+
+STOP = ("```output",)
+"""A model that goes on here is about to invent its code's output."""
+_OPENING = re.compile(r"^[ \t]*```[ \t]*(?:python3?|py|sympy)\b[^\n]*\n", re.MULTILINE | re.IGNORECASE)
+_CLOSING = re.compile(r"^[ \t]*```[^\n]*", re.MULTILINE)
+_ANY_BLOCK = re.compile(r"^[ \t]*```.*?(?:^[ \t]*```[^\n]*|\Z)", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a reply says."""
+
+    text: str
+    """The reply up to the end of its first complete code block: what the conversation goes on with."""
+    prose: str
+    """The same without the block."""
+    code: str | None
+    """Content of that block; None if there is none."""
+    answer: str | None
+    """The last complete box outside of any fenced block; None where code must run first."""
+    cut: str
+    """What the model wrote after the block, before it could have seen the output."""
+
+
+def read_reply(reply: str, *, code: bool = True, complete: bool = True) -> Turn:
+    """Split `reply` at its first complete code block.
+
+    With `code=False` blocks are prose and nothing is cut. `complete` says that the model ended by itself: then a
+    block left open at the very end is taken as closed.
+    """
+    opening = _OPENING.search(reply) if code else None
+    if opening is None:
+        return Turn(reply, reply, None, last_box(prose(reply)), "")
+    closing = _CLOSING.search(reply, opening.end())
+    if closing is None and not complete:
+        return Turn(reply, reply, None, last_box(prose(reply)), "")
+    end = closing.start() if closing else len(reply)
+    block = reply[opening.end() : end]
+    return Turn(
+        text=reply[:end].rstrip() + "\n```",
+        prose=reply[: opening.start()].rstrip(),
+        code=block.strip("\n"),
+        answer=None,
+        cut=reply[closing.end() :].strip() if closing else "",
+    )
+
+
+def prose(text: str) -> str:
+    """`text` without its fenced blocks."""
+    return _ANY_BLOCK.sub("", text)

@@ -1,0 +1,145 @@
+"""The whole loop: (reason <-> execute)* -> verify -> (reason | answer)."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Any, Literal, TypedDict
+
+from langgraph.graph import START, StateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import Command
+from pydantic import BaseModel
+
+from prompts import PromptSet
+from prompts.sets import render
+from sandbox import Session
+from tora_agent import budgets, verification
+from tora_agent.dialects.fences import STOP, read_reply
+from tora_agent.errors import ContextFull
+from tora_agent.model import Model
+from tora_agent.settings import AgentSettings
+from tora_agent.steps import Answer, Code, Failure, FailureKind, Output, Reasoning, Retry
+
+
+class State(TypedDict, total=False):
+    """What flows through the graph: JSON types only, only ever appended to."""
+
+    problem: str
+    messages: Annotated[list[dict[str, str]], operator.add]
+    steps: Annotated[list[dict[str, Any]], operator.add]
+    attempts: Annotated[list[dict[str, Any]], operator.add]
+    """Each answer with the state of its check: {"answer", "state"}."""
+    answer: str
+    """The newest answer, not yet checked."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the nodes use but the state does not hold."""
+
+    model: Model
+    session: Session
+    """The solution's kernel."""
+    fresh_session: Callable[[], AbstractAsyncContextManager[Session]]
+    """A kernel of its own for each check."""
+    prompt: PromptSet
+    settings: AgentSettings
+    stream: bool
+    """Whether the model's text is wanted piece by piece, as custom stream events."""
+
+
+async def reason(state: State, runtime: Runtime[Context]) -> Command[Literal["reason", "execute", "verify", "answer"]]:
+    """Ask the model for its next piece of reasoning, up to its first complete code block."""
+    ctx, budget = runtime.context, budgets.left(runtime.context.settings, state["steps"])
+    if budget.exhausted:
+        return _fail(*budget.exhausted)
+    try:
+        call = await ctx.model.complete(
+            state["messages"],
+            max_tokens=budget.tokens,
+            temperature=ctx.settings.temperature,
+            seed=ctx.settings.seed,
+            stop=STOP if ctx.prompt.code != "none" else (),
+            on_text=(lambda text: runtime.stream_writer({"text": text})) if ctx.stream else None,
+        )
+    except ContextFull as error:
+        return _fail("context_full", str(error))
+    turn = read_reply(call.raw, code=ctx.prompt.code != "none", complete=call.finish_reason != "length")
+    step = Reasoning(seconds=call.seconds, text=turn.prose, call=call, cut=turn.cut)
+    said = {"role": "assistant", "content": turn.text}
+    if turn.code is not None:
+        return _go("execute", step, Code(code=turn.code), messages=[said])
+    if turn.answer is not None and ctx.prompt.code != "program":
+        return _go("verify", step, messages=[said], answer=turn.answer)
+    if call.finish_reason == "length":
+        return _fail("truncated", "the reply was cut by the token limit (--max-tokens)", step)
+    nudge = ctx.prompt.nudge.strip()
+    if state["messages"][-1]["content"] == nudge:
+        return _fail("no_code" if ctx.prompt.code == "program" else "no_answer", "asked again in vain", step)
+    return _go("reason", step, Retry(reason="no_box", text=nudge), messages=[said, _user(nudge)])
+
+
+async def execute(state: State, runtime: Runtime[Context]) -> Command[Literal["reason", "verify", "answer"]]:
+    """Run the code that the model wrote; its output goes back, or is the answer itself if the prompt asks for that."""
+    ctx = runtime.context
+    result = await ctx.session.run(state["steps"][-1]["code"], timeout=ctx.settings.cell_seconds)
+    lost = "\n(The kernel was restarted: all variables are gone.)" if result.state_lost else ""
+    text = render(ctx.prompt.output or "{{ output }}", output=(result.text or "(no output)") + lost)
+    step = Output(seconds=result.seconds, result=result, text=text)
+    if ctx.prompt.code == "turns":
+        return _go("reason", step, messages=[_user(text)])
+    if result.error or not result.text.strip():
+        return _fail("code_failed", "the program printed no answer", step)
+    return _go("verify", step, answer=result.text.strip())
+
+
+async def verify(state: State, runtime: Runtime[Context]) -> Command[Literal["reason", "answer"]]:
+    """Check the newest answer by code, if the prompt set has a check; what comes out False is tried again."""
+    ctx, found = runtime.context, state["answer"]
+    budget = budgets.left(ctx.settings, state["steps"])
+    if ctx.prompt.check is None or budget.exhausted:
+        return _go("answer", attempts=[{"answer": found, "state": None}])
+    check = await verification.check(state["problem"], found, budget.tokens, ctx)
+    attempt = {"answer": found, "state": check.state}
+    retries = sum(step["kind"] == "retry" and step["reason"] == "check_false" for step in state["steps"])
+    if check.state != "False" or retries >= ctx.settings.max_retries:
+        return _go("answer", check, attempts=[attempt])
+    output = check.result.text if check.result else ""
+    text = render(ctx.prompt.retry, answer=found, code=check.code or "", output=output)
+    retry = Retry(reason="check_false", text=text)
+    return _go("reason", check, retry, messages=[_user(text)], attempts=[attempt])
+
+
+async def answer(state: State) -> State:
+    """End with the answer of the best verification state, the latest of equals; without any, the failure stands."""
+    if not state["attempts"]:
+        return {}
+    rank = {"False": 0, None: 1, "Uncertain": 1, "True": 2}
+    best = max(enumerate(state["attempts"]), key=lambda item: (rank[item[1]["state"]], item[0]))[1]
+    return {"steps": [Answer(**best).model_dump(mode="json")]}
+
+
+@lru_cache(maxsize=1)
+def build_graph() -> Any:
+    """The compiled graph; its edges are the nodes' return types."""
+    graph = StateGraph(State, context_schema=Context)
+    for node in (reason, execute, verify, answer):
+        graph.add_node(node)
+    graph.add_edge(START, "reason")
+    return graph.compile(name="tora")
+
+
+def _go(node: str, *steps: BaseModel, **update: Any) -> Command[Any]:
+    return Command(goto=node, update={"steps": [step.model_dump(mode="json") for step in steps], **update})
+
+
+def _fail(kind: FailureKind, message: str, *steps: BaseModel) -> Command[Any]:
+    return _go("answer", *steps, Failure(failure=kind, message=message))
+
+
+def _user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}

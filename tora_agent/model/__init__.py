@@ -1,0 +1,30 @@
+"""Models: the client, the endpoints it can talk to, the embedded model and the scripted one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from tora_agent.model.client import Model, Retrying
+from tora_agent.model.endpoint import Endpoint, choose_endpoint
+
+__all__ = ["Endpoint", "Model", "Retrying", "choose_endpoint", "open_model"]
+
+
+@asynccontextmanager
+async def open_model(endpoint: Endpoint, retrying: Retrying | None = None) -> AsyncIterator[Model]:
+    """The model at `endpoint`, ready to be asked; the embedded one is fetched and started first.
+
+    Raises `ModelRefused`, `WeightsMissing` or `UsageError`.
+    """
+    async with AsyncExitStack() as stack:
+        if endpoint.embedded:
+            import asyncio
+
+            from tora_agent.model.embedded import serve
+            from tora_agent.model.weights import get_weights
+
+            gguf = await asyncio.to_thread(get_weights, endpoint.model)
+            served = await stack.enter_async_context(serve(gguf))
+            endpoint = served.model_copy(update={"embedded": True})
+        yield await stack.enter_async_context(Model(endpoint, retrying))

@@ -1,0 +1,57 @@
+"""Which model is meant: from the command line, the environment, or the embedded one."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tora_agent.errors import UsageError
+
+
+class Endpoint(BaseModel):
+    """Where a model answers. The key is never printed and never stored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    """The model's id at the endpoint; empty for the only one it serves. For the embedded model: its GGUF or name."""
+    base_url: str | None = None
+    """None for OpenAI's own, or for the embedded model."""
+    api_key: str | None = Field(None, repr=False, exclude=True)
+    embedded: bool = False
+
+    @property
+    def where(self) -> str:
+        """The endpoint in words, for messages and the log; without a password in the address."""
+        if self.embedded:
+            return "the embedded model"
+        return re.sub(r"//[^/@]*@", "//", self.base_url) if self.base_url else "OpenAI's endpoint"
+
+
+def choose_endpoint(model: str | None = None, base_url: str | None = None) -> Endpoint:
+    """The endpoint for `--model` and `--base-url`, with OPENAI_API_KEY, OPENAI_BASE_URL and TORA_MODEL behind them.
+
+    `local` is the embedded model, `local:PATH` another GGUF; without any endpoint the embedded model is taken.
+    Raises `UsageError` where the words do not fit together.
+    """
+    model = model or os.environ.get("TORA_MODEL") or ""
+    base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
+    api_key = os.environ.get("OPENAI_API_KEY") or None
+    if model == "local" or model.startswith("local:"):
+        return Endpoint(model=model.partition(":")[2], embedded=True)
+    if base_url is None and api_key is None:
+        if model:
+            hint = " (a GGUF file is given as local:PATH)" if Path(model).suffix == ".gguf" else ""
+            raise UsageError(
+                f"the model {model!r} needs an endpoint: give --base-url or set OPENAI_API_KEY, "
+                f"or use --model local{hint}"
+            )
+        return Endpoint(model="", embedded=True)
+    if base_url and not base_url.startswith(("http://", "https://")):
+        raise UsageError(f"the base URL {base_url!r} is not an http(s) address; an example: http://127.0.0.1:8000/v1")
+    if not base_url and not model:
+        raise UsageError("name a model with --model or TORA_MODEL")
+    return Endpoint(model=model, base_url=base_url, api_key=api_key)
