@@ -178,7 +178,7 @@ def _create(client: docker.DockerClient, image: str, limits: Limits, sockets: Pa
     return str(created["Id"])
 
 
-def _remove(client: docker.DockerClient, container_id: str) -> None:
+def _remove(client: docker.DockerClient, container_id: str | None) -> None:
     try:
         client.api.remove_container(container_id, force=True, v=True)
     except docker.errors.APIError as error:

@@ -67,8 +67,10 @@ def main() -> None:
     params.api_keys = [setup["key"]]
     params.n_parallel = SLOTS
     params.n_ctx = SLOTS * CONTEXT_PER_SLOT
-    # As many threads as cores collapses as soon as anything else uses a core.
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = max(1, (os.cpu_count() or 2) - 1)
+    # One reply alone leaves a core free: as many threads as cores is slower than one as soon as anything else runs.
+    # Prompts, and replies in several slots, are computed in batches, which gain more from the last core than they lose.
+    cores = os.cpu_count() or 2
+    params.cpuparams.n_threads, params.cpuparams_batch.n_threads = max(1, cores - 1), cores
     params.port = 0
     server = xllamacpp.Server(params)
     os.write(answer, json.dumps({"base_url": server.listening_address + "/v1"}).encode() + b"\n")
