@@ -155,7 +155,7 @@ def cleanup(client: docker.DockerClient) -> int:
     """Remove the containers whose owner process no longer lives; return how many."""
     gone = [c for c in client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True) if _ownerless(c)]
     for container in gone:
-        _remove(client, container.id)
+        _remove(client, str(container.id))
         for mount in container.attrs.get("Mounts", []):
             if mount.get("Destination") == SOCKETS:
                 shutil.rmtree(Path(mount["Source"]).parent, ignore_errors=True)
@@ -178,7 +178,7 @@ def _create(client: docker.DockerClient, image: str, limits: Limits, sockets: Pa
     return str(created["Id"])
 
 
-def _remove(client: docker.DockerClient, container_id: str | None) -> None:
+def _remove(client: docker.DockerClient, container_id: str) -> None:
     try:
         client.api.remove_container(container_id, force=True, v=True)
     except docker.errors.APIError as error:

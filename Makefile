@@ -1,0 +1,48 @@
+# `make demo` and `make test` set up all they need on a fresh Debian or Ubuntu machine.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed-$(shell cat pyproject.toml | sha256sum | cut -c1-12)
+PROBLEM ?= How many positive integers less than 1000 are divisible by neither 7 nor 11?
+
+.PHONY: help demo test lint setup docker image model bench-replay clean
+
+help: ## say what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+demo: setup model ## set everything up, solve one problem, evaluate five
+	$(BIN)/tora solve --model local "$(PROBLEM)"
+	$(BIN)/tora eval sample --model local --limit 5
+
+test: setup ## set everything up, run all tests
+	$(BIN)/tora fetch-model qwen2.5-coder-0.5b
+	$(BIN)/pytest
+
+lint: $(INSTALLED) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+setup: $(INSTALLED) docker image ## what both need: the package, a Docker Engine, the sandbox image
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "make: Python 3.11 or newer is needed; set PYTHON=python3.x" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || sh scripts/venv.sh
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@rm -f .venv/.installed-* && touch $@
+
+docker: ## make sure that a Docker Engine answers
+	@sh scripts/docker.sh
+
+image: $(INSTALLED) docker ## build the sandbox image if it is missing
+	$(BIN)/tora sandbox build
+
+model: $(INSTALLED) ## get the embedded model (1.1 GB) if it is missing
+	$(BIN)/tora fetch-model
+
+bench-replay: setup ## recorded cells through the sandbox: FILE=trajectories.jsonl
+	$(BIN)/python -m tests.bench.replay $(FILE)
+
+clean: ## remove what `make` made here; the caches and the image stay
+	rm -rf .venv build dist *.egg-info
