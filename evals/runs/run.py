@@ -1,0 +1,210 @@
+"""Write and read a run directory. Records are only ever appended, each flushed as its sample ends."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from evals.grading import Grade
+from tora_agent.errors import ToraError, UsageError
+from tora_agent.settings import AgentSettings
+from tora_agent.steps import FORMAT_VERSION, Trajectory
+
+Record = TypeVar("Record", bound=BaseModel)
+Key = tuple[str, int]
+"""(problem id, sample)"""
+
+
+class LogError(ToraError):
+    """The log cannot be written: the disk is full, or the directory is not writable."""
+
+
+class Manifest(BaseModel):
+    """Everything that decides a run's number. `manifest.json`."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    format_version: int = FORMAT_VERSION
+    created: str
+    """ISO 8601, UTC."""
+    versions: dict[str, str]
+    """Of this program, Python, and the libraries that matter."""
+    benchmark: str
+    data_source: str
+    data_sha256: str
+    """Of the whole benchmark's rows."""
+    data_file: str | None
+    """The --data file as given, for --resume."""
+    limit: int | None
+    problem_ids: list[str]
+    """The problems of this run, in order."""
+    samples: int
+    """Samples per problem."""
+    settings: AgentSettings
+    prompt_sha256: str
+    prompt_text: dict[str, Any]
+    """The whole prompt set, its check's included."""
+    model: str
+    """The model as asked for; "local" or "local:..." for the embedded one."""
+    endpoint: str
+    """The endpoint in words, without a key."""
+    base_url: str | None
+    """Its address, for --resume; None for OpenAI's own and for the embedded model."""
+    model_reported: str = ""
+    """The model's id as the server's replies give it."""
+    fingerprint: str = ""
+    image_id: str
+    """The sandbox image."""
+    image_name: str
+    limits: dict[str, Any]
+    """The sandbox's limits of a session."""
+
+
+class Run:
+    """A run directory, open for writing (`create`, `resume`) or read-only (`read`)."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder, self.manifest = folder, manifest
+        self._lock: Any = None
+
+    @classmethod
+    def create(cls, folder: Path, manifest: Manifest) -> Self:
+        """Make the directory. Raises `LogError`."""
+        run = cls(folder, manifest)
+        try:
+            folder.mkdir(parents=True)
+            run._take()
+            run.save_manifest()
+            for name in ("trajectories.jsonl", "grades.jsonl"):
+                (folder / name).touch()
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise _log_error(folder, error) from error
+        return run
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Open for reading. Raises `UsageError` if that is no run."""
+        path = folder / "manifest.json"
+        try:
+            return cls(folder, Manifest.model_validate_json(path.read_bytes()))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise UsageError(f"{folder} is not a run: it has no manifest.json; see the folders under runs/") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "it"
+            raise UsageError(f"{path} is not a manifest of this version: {where}: {first['msg']}") from error
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+
+    @classmethod
+    def resume(cls, folder: Path) -> Self:
+        """Open for writing, and cut off the torn last line that a killed process may have left.
+
+        Raises `UsageError` if that is no run, or if another process writes to it.
+        """
+        run = cls.read(folder)
+        try:
+            run._take()
+            for name in ("trajectories.jsonl", "grades.jsonl"):
+                _drop_torn_line(folder / name)
+        except OSError as error:
+            raise _log_error(folder, error) from error
+        return run
+
+    def close(self) -> None:
+        """Let other processes write."""
+        if self._lock:
+            self._lock.close()
+
+    def discard(self) -> None:
+        """Delete a run in which no sample ended."""
+        self.close()
+        if not (self.folder / "trajectories.jsonl").stat().st_size:
+            shutil.rmtree(self.folder)
+
+    def save_manifest(self) -> None:
+        """Write the manifest, whole or not at all."""
+        path = self.folder / "manifest.json"
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(self.manifest.model_dump(mode="json"), indent=2) + "\n")
+        fresh.replace(path)
+
+    def add(self, record: Trajectory | Grade) -> None:
+        """Append a finished sample, or its grade. Raises `LogError`, and then the file is as it was before."""
+        name = "trajectories.jsonl" if isinstance(record, Trajectory) else "grades.jsonl"
+        path = self.folder / name
+        line = json.dumps(record.model_dump(mode="json")).encode() + b"\n"
+        size = path.stat().st_size
+        try:
+            with path.open("ab", buffering=0) as file:
+                if file.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            os.truncate(path, size)
+            raise _log_error(path, error) from error
+
+    def trajectories(self) -> Iterator[Trajectory]:
+        """All finished samples, in the order in which they ended."""
+        return self._records("trajectories.jsonl", Trajectory)
+
+    def grades(self) -> dict[Key, Grade]:
+        """The newest grade of each sample."""
+        return {(grade.problem_id, grade.sample): grade for grade in self._records("grades.jsonl", Grade)}
+
+    def samples(self) -> list[Key]:
+        """All samples that the finished run has, in order."""
+        return [(id_, sample) for id_ in self.manifest.problem_ids for sample in range(self.manifest.samples)]
+
+    def _records(self, name: str, kind: type[Record]) -> Iterator[Record]:
+        path = self.folder / name
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    return  # torn by a kill: that sample has not ended
+                try:
+                    yield kind.model_validate_json(line)
+                except ValidationError as error:
+                    first = error.errors()[0]
+                    where = ".".join(map(str, first["loc"]))
+                    raise UsageError(f"{path}:{number}: not a record of this version: {where}: {first['msg']}") from error
+
+    def _take(self) -> None:
+        self._lock = (self.folder / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(f"another process is writing to {self.folder}; wait for it or end it") from error
+
+
+def find_run(name: str, log_dir: Path) -> Path:
+    """The directory of the run `name`: a path, a name under `log_dir`, or "last". Raises `UsageError`."""
+    if name == "last":
+        runs = sorted(log_dir.glob("*/manifest.json"), key=lambda path: path.stat().st_mtime)
+        if not runs:
+            raise UsageError(f"there are no runs under {log_dir}; make one with `tora eval`")
+        return runs[-1].parent
+    for folder in (Path(name), log_dir / name):
+        if folder.is_dir():
+            return folder
+    raise UsageError(f"there is no run {name!r}, neither as a path nor under {log_dir}")
+
+
+def _drop_torn_line(path: Path) -> None:
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        os.truncate(path, whole)
+
+
+def _log_error(path: Path, error: OSError) -> LogError:
+    advice = "free some space" if error.errno == errno.ENOSPC else "give another --log-dir"
+    return LogError(f"cannot write the log in {path}: {error.strerror}; {advice}, then go on with --resume")
