@@ -175,7 +175,9 @@ class Run:
                 except ValidationError as error:
                     first = error.errors()[0]
                     where = ".".join(map(str, first["loc"]))
-                    raise UsageError(f"{path}:{number}: not a record of this version: {where}: {first['msg']}") from error
+                    raise UsageError(
+                        f"{path}:{number}: not a record of this version: {where}: {first['msg']}"
+                    ) from error
 
     def _take(self) -> None:
         self._lock = (self.folder / "lock").open("w")

@@ -1,0 +1,45 @@
+"""The published schemas are those of the models, and real logs keep to them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from evals.runs.schema import SCHEMAS, schema_file, schema_text
+from tests.conftest import Tora, script
+from tora_agent.model.scripted import ScriptedServer
+
+REPLIES = {
+    "match": "",
+    "turns": ["```python\nprint(6*7)\n```", "So \\boxed{42}."],
+}
+CHECK = {"match": "Proposed answer", "turns": ["```python\nprint(6*7 == 42)\n```"]}
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_published_schema_is_current(name: str) -> None:
+    assert schema_file(name).read_text() == schema_text(name), "run `python -m evals.runs.schema`"
+
+
+@pytest.mark.anyio
+async def test_a_real_run_keeps_to_the_schemas(engine: object, tora: Tora, tmp_path: Path) -> None:
+    import asyncio
+
+    async with ScriptedServer(script(CHECK, REPLIES)) as server:
+        arguments = ("eval", "sample", "--limit", 2, "--prompt", "csv", "--base-url", server.base_url)
+        done = await asyncio.to_thread(tora, *arguments, "--model", "scripted")
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    records = {
+        "manifest": [(folder / "manifest.json").read_text()],
+        "trajectory": (folder / "trajectories.jsonl").read_text().splitlines(),
+        "grade": (folder / "grades.jsonl").read_text().splitlines(),
+    }
+    for name, texts in records.items():
+        schema = json.loads(schema_file(name).read_text())
+        assert texts
+        for text in texts:
+            jsonschema.validate(json.loads(text), schema)
