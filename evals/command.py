@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as Remaining
 
 from evals.benchmarks import load_benchmark
@@ -20,22 +19,21 @@ from evals.runs import Run
 from evals.runs.run import find_run
 from tora_agent.agent import checked_prompt
 from tora_agent.errors import UsageError
-from tora_agent.model import choose_endpoint
-from tora_agent.settings import AgentSettings
+from tora_agent.model import choose_endpoint, fetch_if_embedded
+from tora_agent.settings import settings_from
 from tora_agent.steps import Trajectory
 
 COMPLETE, INCOMPLETE = 0, 3
-MakeSettings = Callable[[dict[str, Any], dict[str, Any]], AgentSettings]
 
 
-def eval_command(given: dict[str, Any], console: Console, make_settings: MakeSettings) -> int:
+def eval_command(given: dict[str, Any], console: Console) -> int:
     """Carry out `tora eval` with the options `given`; return the exit status.
 
     Raises `ToraError` or `SandboxError` where nothing could be started.
     """
     resume = find_run(given["resume"], given["log_dir"]) if given["resume"] else None
     was = Run.read(resume) if resume else None
-    plan = _plan(given, was, make_settings)
+    plan = _plan(given, was)
     checked_prompt(plan.settings)
     endpoint = choose_endpoint(plan.model, plan.base_url)
     benchmark = load_benchmark(plan.benchmark, plan.data)
@@ -46,6 +44,7 @@ def eval_command(given: dict[str, Any], console: Console, make_settings: MakeSet
     if was:
         same_run(was, plan, benchmark, endpoint)
     run = Run.resume(resume) if resume else None
+    fetch_if_embedded(endpoint)
     with _Bar(console) as bar:
         try:
             outcome = asyncio.run(evaluate(plan, benchmark, endpoint, given["log_dir"], run, bar.start, bar.count))
@@ -54,7 +53,7 @@ def eval_command(given: dict[str, Any], console: Console, make_settings: MakeSet
     return _end(outcome, bar.run, console)
 
 
-def _plan(given: dict[str, Any], was: Run | None, make_settings: MakeSettings) -> Plan:
+def _plan(given: dict[str, Any], was: Run | None) -> Plan:
     """What is asked for; what is not given comes from the run to resume, or is the default."""
     for option in ("limit", "samples", "max_connections"):
         if given[option] is not None and given[option] < 1:
@@ -63,13 +62,13 @@ def _plan(given: dict[str, Any], was: Run | None, make_settings: MakeSettings) -
         if given["benchmark"] is None:
             raise UsageError("name a benchmark: sample or math500; or a run to finish with --resume")
         keys = ("benchmark", "limit", "data", "model", "base_url", "max_connections")
-        settings = make_settings({"prompt": "tora"}, given)
+        settings = settings_from({"prompt": "tora"}, given)
         return Plan(settings=settings, samples=given["samples"] or 1, **{key: given[key] for key in keys})
     manifest = was.manifest
     local = manifest.model.startswith("local")
     return Plan(
         benchmark=given["benchmark"] or manifest.benchmark,
-        settings=make_settings(manifest.settings.model_dump(), given),
+        settings=settings_from(manifest.settings.model_dump(), given),
         limit=given["limit"] or manifest.limit,
         samples=given["samples"] or manifest.samples,
         data=given["data"] or (Path(manifest.data_file) if manifest.data_file else None),
@@ -104,7 +103,7 @@ class _Bar:
         self._progress = Progress(
             TextColumn("{task.description}"), *columns, console=console, disable=not console.is_terminal
         )
-        self._task: TaskID | None = None
+        self._task = self._progress.add_task("starting the model and the sandbox", total=None)
 
     def __enter__(self) -> _Bar:
         self._progress.start()
@@ -118,7 +117,7 @@ class _Bar:
         self.run, self._total, self._done = run, total, len(done)
         self._right = sum(grade.verdict is Verdict.CORRECT for grade in done)
         self.console.print(f"run: {run.folder}", soft_wrap=True, highlight=False)
-        self._task = self._progress.add_task("starting", total=total, completed=len(done))
+        self._progress.update(self._task, description="no sample yet", total=total, completed=len(done))
 
     def count(self, trajectory: Trajectory, grade: Grade) -> None:
         """One more sample is finished."""
@@ -128,5 +127,5 @@ class _Bar:
         if self._progress.disable:
             line = f"{self._done}/{self._total}  {score}  {trajectory.problem_id}  {grade.verdict}"
             self.console.print(line, soft_wrap=True, highlight=False)
-        elif self._task is not None:
+        else:
             self._progress.update(self._task, completed=self._done, description=score)

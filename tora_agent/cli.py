@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -83,16 +84,22 @@ def solve(
 
     Exit status 0 with an answer, 1 without one, 2 for a usage or set-up error.
     """
-    settings = _settings({}, locals())
+    given = locals()
     from tora_agent.agent import solve as solve_problem
     from tora_agent.display import Live
+    from tora_agent.model import choose_endpoint, fetch_if_embedded
+    from tora_agent.settings import settings_from
 
-    console = _console(stderr=json)
-    live = None if json else Live(console)
+    settings = settings_from({}, given)
     stated = _problem(problem, benchmark, id, data)
-    solution = solve_problem(stated, model=model, base_url=base_url, settings=settings, on_event=live)
+    fetch_if_embedded(choose_endpoint(model, base_url))
+    ask = partial(solve_problem, stated, model=model, base_url=base_url, settings=settings)
     if json:
+        solution = ask()
         print(solution.trajectory.model_dump_json(indent=2))
+    else:
+        with Live(_console()) as live:
+            solution = ask(on_event=live)
     raise typer.Exit(0 if solution.answer is not None else 1)
 
 
@@ -129,7 +136,7 @@ def eval(
     given = locals()
     from evals.command import eval_command
 
-    raise typer.Exit(eval_command(given, _console(), _settings))
+    raise typer.Exit(eval_command(given, _console()))
 
 
 @app.command(epilog="Examples: tora show last | tora show runs/20260101-120000-sample-tora-x sample/algebra/3")
@@ -197,26 +204,10 @@ def fetch_model(name: Annotated[str, typer.Argument()] = "") -> None:
     print(f"model: {get_weights(name).name} is ready")
 
 
-def _console(stderr: bool = False) -> Console:
+def _console() -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr)
-
-
-def _settings(base: dict[str, Any], given: dict[str, Any]) -> Any:
-    """`AgentSettings` of `base` with the options that were given in its place. Raises `UsageError`."""
-    from pydantic import ValidationError
-
-    from tora_agent.errors import UsageError
-    from tora_agent.settings import AgentSettings
-
-    options = {key: given[key] for key in AgentSettings.model_fields if given.get(key) is not None}
-    try:
-        return AgentSettings(**(base | options))
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = str(first["loc"][0]).replace("_", "-")
-        raise UsageError(f"--{option} {first['input']}: {first['msg'].lower()}") from error
+    return Console()
 
 
 def _problem(problem: str | None, benchmark: str | None, id: str | None, data: Path | None) -> Any:

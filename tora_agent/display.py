@@ -68,14 +68,26 @@ def _short(text: str) -> str:
 
 
 class Live:
-    """Takes the events of a rollout (`OnEvent`) and prints them: the reply streams, each other step follows whole."""
+    """Takes the events of a rollout (`OnEvent`) and prints them: the reply streams, each other step follows whole.
+
+    Use as a context manager: until the first event it shows that something is being waited for.
+    """
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self._waiting = console.status("starting the model and the sandbox")
         self._reply = self._shown = ""
+
+    def __enter__(self) -> Live:
+        self._waiting.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._waiting.stop()
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Take one event."""
+        self._waiting.stop()
         if "step" not in event:
             return self._stream(event["text"])
         step = event["step"]

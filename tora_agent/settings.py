@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tora_agent.errors import UsageError
 
 
 class AgentSettings(BaseModel):
@@ -27,3 +31,17 @@ class AgentSettings(BaseModel):
     """Further attempts after a check that came out False."""
     cell_seconds: float = Field(30.0, gt=0)
     """Time limit of one cell."""
+
+
+def settings_from(base: dict[str, Any], options: dict[str, Any]) -> AgentSettings:
+    """`AgentSettings` of `base`, with those `options` that are settings and not None in its place.
+
+    Raises `UsageError` that names the option.
+    """
+    given = {key: options[key] for key in AgentSettings.model_fields if options.get(key) is not None}
+    try:
+        return AgentSettings(**(base | given))
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][0]).replace("_", "-")
+        raise UsageError(f"--{option} {first['input']}: {first['msg'].lower()}") from error

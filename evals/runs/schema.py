@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from evals.grading import Grade
 from evals.runs.run import Manifest
 from tora_agent.steps import Trajectory
 
-SCHEMAS = {"trajectory": Trajectory, "grade": Grade, "manifest": Manifest}
+SCHEMAS: dict[str, type[BaseModel]] = {"trajectory": Trajectory, "grade": Grade, "manifest": Manifest}
 
 
 def schema_file(name: str) -> Path:

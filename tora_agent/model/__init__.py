@@ -8,7 +8,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from tora_agent.model.client import Model, Retrying
 from tora_agent.model.endpoint import Endpoint, choose_endpoint
 
-__all__ = ["Endpoint", "Model", "Retrying", "choose_endpoint", "open_model"]
+__all__ = ["Endpoint", "Model", "Retrying", "choose_endpoint", "fetch_if_embedded", "open_model"]
+
+
+def fetch_if_embedded(endpoint: Endpoint) -> None:
+    """Download the embedded model, with a progress bar, if `endpoint` is that and it is missing."""
+    if endpoint.embedded:
+        from tora_agent.model.weights import get_weights
+
+        get_weights(endpoint.model)
 
 
 @asynccontextmanager
