@@ -153,10 +153,10 @@ def solve(problem: str | Problem, **options: Any) -> Solution:
 
 
 def checked_prompt(settings: AgentSettings) -> PromptSet:
-    """The prompt set that `settings` name. Raises `UsageError` if there is none or it has too few examples."""
+    """The prompt set that `settings` name. Raises `UsageError` if it is missing, wrong, or has too few examples."""
     try:
         prompt = load_prompt(settings.prompt)
-        prompt.start(settings.shots, problem="")
+        prompt.rehearse(settings.shots)
     except PromptError as error:
         raise UsageError(str(error)) from error
     return prompt

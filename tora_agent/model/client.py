@@ -52,7 +52,8 @@ class Model:
             base_url=endpoint.base_url,
             max_retries=0,
             timeout=openai.Timeout(600, connect=CONNECT_SECONDS),
-            http_client=openai.DefaultAioHttpClient(),
+            # A proxy named in the environment cannot reach this machine's own servers.
+            http_client=openai.DefaultAioHttpClient(trust_env=not endpoint.on_this_machine),
         )
 
     async def __aenter__(self) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,6 +30,12 @@ class Endpoint(BaseModel):
         if self.embedded:
             return "the embedded model"
         return re.sub(r"//[^/@]*@", "//", self.base_url) if self.base_url else "OpenAI's endpoint"
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether the address is a loopback one."""
+        host = urlsplit(self.base_url or "").hostname or ""
+        return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
 def choose_endpoint(model: str | None = None, base_url: str | None = None) -> Endpoint:
