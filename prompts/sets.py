@@ -72,6 +72,14 @@ class PromptSet(BaseModel):
                 messages += [self._turn(kind, text) for kind, text in turn.items()]
         return [*messages, _user(render(self.problem, **values))]
 
+    def rehearse(self, shots: int | None) -> None:
+        """Render every template once: what is wrong raises `PromptError` now rather than in the middle of a sample."""
+        self.start(shots, problem="")
+        render(self.output, output="")
+        render(self.retry, answer="", code="", output="")
+        if self.check:
+            load_prompt(self.check).start(None, problem="", answer="")
+
     def _turn(self, kind: str, text: str) -> Message:
         if kind == "assistant":
             return {"role": "assistant", "content": text.strip()}
@@ -106,7 +114,7 @@ def load_prompt(name: str) -> PromptSet:
         if base := fields.pop("extends", None):
             fields = load_prompt(base).model_dump(exclude={"name"}) | fields
         return PromptSet.model_validate({"name": source.stem} | fields)
-    except (OSError, yaml.YAMLError, AttributeError, TypeError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError, RecursionError) as error:
         raise PromptError(f"{source.name}: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         first = error.errors()[0]

@@ -42,10 +42,18 @@ class CellResult(BaseModel):
     """The kernel is a new one: variables of earlier cells are gone."""
 
     @property
+    def printed(self) -> str:
+        """What the code meant to say: stdout and value, without stderr and error."""
+        return _joined(self.stdout, self.value)
+
+    @property
     def text(self) -> str:
         """All of it in reading order, as a notebook shows it: stdout, stderr, value, error."""
         failure = None
         if self.error:
             failure = f"{self.error.traceback}\n{self.error.line}" if self.error.traceback else self.error.line
-        parts = [self.stdout, self.stderr, self.value, failure]
-        return "\n".join(part.rstrip("\n") for part in parts if part)
+        return _joined(self.stdout, self.stderr, self.value, failure)
+
+
+def _joined(*parts: str | None) -> str:
+    return "\n".join(part.rstrip("\n") for part in parts if part)

@@ -36,6 +36,9 @@ MaxTokens = Annotated[int | None, typer.Option(help="Tokens generated per sample
 MaxRounds = Annotated[int | None, typer.Option(help="Model calls per sample. Default: 8.")]
 MaxSeconds = Annotated[float | None, typer.Option(help="Working seconds per sample. Default: 900.")]
 MaxRetries = Annotated[int | None, typer.Option(help="New attempts after a check came out False. Default: 2.")]
+OutputChars = Annotated[
+    int | None, typer.Option(help="Characters of a cell's output shown to the model. Default: 4000.")
+]
 CellSeconds = Annotated[float | None, typer.Option(help="Time limit of one cell of code. Default: 30.")]
 Data = Annotated[Path | None, typer.Option(help="A jsonl file with the benchmark's rows. Default: the hub.")]
 LogDir = Annotated[Path, typer.Option(help="Where run directories are made and looked for.")]
@@ -78,6 +81,7 @@ def solve(
     max_rounds: MaxRounds = None,
     max_seconds: MaxSeconds = None,
     max_retries: MaxRetries = None,
+    output_chars: OutputChars = None,
     cell_seconds: CellSeconds = None,
 ) -> None:
     """Solve one problem and watch: reasoning, code, output, verification, answer.
@@ -127,6 +131,7 @@ def eval(
     max_rounds: MaxRounds = None,
     max_seconds: MaxSeconds = None,
     max_retries: MaxRetries = None,
+    output_chars: OutputChars = None,
     cell_seconds: CellSeconds = None,
 ) -> None:
     """Evaluate a model on a benchmark; every sample is logged as it ends, and a run can always be resumed.

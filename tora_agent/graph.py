@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from prompts import PromptSet
 from prompts.sets import render
 from sandbox import Session
+from sandbox.image.cut import cut_middle
 from tora_agent import budgets, verification
 from tora_agent.dialects.fences import STOP, read_reply
 from tora_agent.errors import ContextFull
@@ -33,7 +34,7 @@ class State(TypedDict, total=False):
     steps: Annotated[list[dict[str, Any]], operator.add]
     attempts: Annotated[list[dict[str, Any]], operator.add]
     """Each answer with the state of its check: {"answer", "state"}."""
-    answer: str
+    found: str
     """The newest answer, not yet checked."""
 
 
@@ -74,7 +75,7 @@ async def reason(state: State, runtime: Runtime[Context]) -> Command[Literal["re
     if turn.code is not None:
         return _go("execute", step, Code(code=turn.code), messages=[said])
     if turn.answer is not None and ctx.prompt.code != "program":
-        return _go("verify", step, messages=[said], answer=turn.answer)
+        return _go("verify", step, messages=[said], found=turn.answer)
     if call.finish_reason == "length":
         return _fail("truncated", "the reply was cut by the token limit (--max-tokens)", step)
     nudge = ctx.prompt.nudge.strip()
@@ -88,18 +89,19 @@ async def execute(state: State, runtime: Runtime[Context]) -> Command[Literal["r
     ctx = runtime.context
     result = await ctx.session.run(state["steps"][-1]["code"], timeout=ctx.settings.cell_seconds)
     lost = "\n(The kernel was restarted: all variables are gone.)" if result.state_lost else ""
-    text = render(ctx.prompt.output or "{{ output }}", output=(result.text or "(no output)") + lost)
+    shown = cut_middle(result.text, ctx.settings.output_chars) or "(no output)"
+    text = render(ctx.prompt.output or "{{ output }}", output=shown + lost)
     step = Output(seconds=result.seconds, result=result, text=text)
     if ctx.prompt.code == "turns":
         return _go("reason", step, messages=[_user(text)])
-    if result.error or not result.text.strip():
+    if result.error or not result.printed.strip():
         return _fail("code_failed", "the program printed no answer", step)
-    return _go("verify", step, answer=result.text.strip())
+    return _go("verify", step, found=result.printed.strip())
 
 
 async def verify(state: State, runtime: Runtime[Context]) -> Command[Literal["reason", "answer"]]:
     """Check the newest answer by code, if the prompt set has a check; what comes out False is tried again."""
-    ctx, found = runtime.context, state["answer"]
+    ctx, found = runtime.context, state["found"]
     budget = budgets.left(ctx.settings, state["steps"])
     if ctx.prompt.check is None or budget.exhausted:
         return _go("answer", attempts=[{"answer": found, "state": None}])
@@ -108,7 +110,7 @@ async def verify(state: State, runtime: Runtime[Context]) -> Command[Literal["re
     retries = sum(step["kind"] == "retry" and step["reason"] == "check_false" for step in state["steps"])
     if check.state != "False" or retries >= ctx.settings.max_retries:
         return _go("answer", check, attempts=[attempt])
-    output = check.result.text if check.result else ""
+    output = cut_middle(check.result.text, ctx.settings.output_chars) if check.result else ""
     text = render(ctx.prompt.retry, answer=found, code=check.code or "", output=output)
     retry = Retry(reason="check_false", text=text)
     return _go("reason", check, retry, messages=[_user(text)], attempts=[attempt])

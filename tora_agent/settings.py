@@ -29,6 +29,8 @@ class AgentSettings(BaseModel):
     """Working time per sample: model calls and cells."""
     max_retries: int = Field(2, ge=0)
     """Further attempts after a check that came out False."""
+    output_chars: int = Field(4000, ge=100)
+    """Characters of a cell's output shown to the model: of more, the head and the tail."""
     cell_seconds: float = Field(30.0, gt=0)
     """Time limit of one cell."""
 

@@ -50,7 +50,7 @@ def read_state(result: CellResult) -> tuple[State, str]:
     """The verification state that a check's result stands for, and why."""
     if result.error:
         return "Uncertain", f"the check raised {result.error.type}"
-    last = result.text.strip().splitlines()[-1:] or [""]
+    last = result.printed.strip().splitlines()[-1:] or [""]
     if last[0].strip() == "True":
         return "True", "the check printed True"
     if last[0].strip() == "False":

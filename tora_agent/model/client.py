@@ -104,8 +104,9 @@ class Model:
             "temperature": temperature,
         }
         request |= {"seed": seed} | ({"stop": list(stop)} if stop else {})
-        started, tries = time.monotonic(), 0
+        tries = 0
         while True:
+            started = time.monotonic()
             try:
                 call = await self._ask(self._adapted(request), on_text)
                 return call.model_copy(update={"seconds": time.monotonic() - started})

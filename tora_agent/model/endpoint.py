@@ -29,7 +29,7 @@ class Endpoint(BaseModel):
         """The endpoint in words, for messages and the log; without a password in the address."""
         if self.embedded:
             return "the embedded model"
-        return re.sub(r"//[^/@]*@", "//", self.base_url) if self.base_url else "OpenAI's endpoint"
+        return _without_password(self.base_url) if self.base_url else "OpenAI's endpoint"
 
     @property
     def on_this_machine(self) -> bool:
@@ -58,7 +58,12 @@ def choose_endpoint(model: str | None = None, base_url: str | None = None) -> En
             )
         return Endpoint(model="", embedded=True)
     if base_url and not base_url.startswith(("http://", "https://")):
-        raise UsageError(f"the base URL {base_url!r} is not an http(s) address; an example: http://127.0.0.1:8000/v1")
+        said = _without_password(base_url)
+        raise UsageError(f"the base URL {said!r} is not an http(s) address; an example: http://127.0.0.1:8000/v1")
     if not base_url and not model:
         raise UsageError("name a model with --model or TORA_MODEL")
     return Endpoint(model=model, base_url=base_url, api_key=api_key)
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"//[^/]*@", "//", url)
