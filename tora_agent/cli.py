@@ -12,6 +12,12 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+
+def _examples(*commands: str) -> str:
+    """A help text's last paragraph, one command per line."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
 app = typer.Typer(
     help="Solve maths problems with a language model that runs Python, and measure how well it does.",
     no_args_is_help=True,
@@ -62,8 +68,11 @@ def main() -> None:
 
 
 @app.command(
-    epilog='Examples: tora solve "What is 2^100 mod 7?" | tora solve - < problem.txt | '
-    "tora solve --benchmark sample --id sample/algebra/3 --model gpt-4o"
+    epilog=_examples(
+        'tora solve "What is 2^100 mod 7?"',
+        "tora solve - < problem.txt",
+        "tora solve --benchmark sample --id sample/algebra/3 --model gpt-4o",
+    )
 )
 def solve(
     problem: Annotated[str | None, typer.Argument(help="The problem, or - to read it from standard input.")] = None,
@@ -108,8 +117,12 @@ def solve(
 
 
 @app.command(
-    epilog="Examples: tora eval sample --limit 5 | tora eval math500 --prompt csv --model gpt-4o --limit 100 | "
-    "tora eval math500 --data math500.jsonl --samples 4 --temperature 0.7 | tora eval --resume last"
+    epilog=_examples(
+        "tora eval sample --limit 5",
+        "tora eval math500 --prompt csv --model gpt-4o --limit 100",
+        "tora eval math500 --data math500.jsonl --samples 4 --temperature 0.7",
+        "tora eval --resume last",
+    )
 )
 def eval(
     benchmark: Annotated[str | None, typer.Argument(help="sample or math500.")] = None,
@@ -144,7 +157,7 @@ def eval(
     raise typer.Exit(eval_command(given, _console()))
 
 
-@app.command(epilog="Examples: tora show last | tora show runs/20260101-120000-sample-tora-x sample/algebra/3")
+@app.command(epilog=_examples("tora show last", "tora show runs/20260101-120000-sample-tora-x sample/algebra/3"))
 def show(
     run: Annotated[str, typer.Argument(help="A run: a path, a name under the log directory, or last.")],
     id: Annotated[str | None, typer.Argument(help="A problem's id, or its end.")] = None,
@@ -162,7 +175,7 @@ def show(
         show_trajectory(opened, id, _console())
 
 
-@app.command(epilog="Example: tora serve-script tests/data/script.yaml --port 8000")
+@app.command(epilog=_examples("tora serve-script script.yaml --port 8000"))
 def serve_script(
     file: Annotated[Path, typer.Argument(help="The script, YAML or JSON; see docs/scripted-model.md.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -174,7 +187,7 @@ def serve_script(
     serve_script(file, host, port)
 
 
-@app.command(epilog="Example: tora doctor --model local")
+@app.command(epilog=_examples("tora doctor", "tora doctor --base-url http://127.0.0.1:8000/v1"))
 def doctor(model: Model = None, base_url: BaseUrl = None) -> None:
     """Say what is there and what is missing, one line each, with the remedy. Exit status 2 if something is missing."""
     from evals.doctor import examine
@@ -182,7 +195,7 @@ def doctor(model: Model = None, base_url: BaseUrl = None) -> None:
     raise typer.Exit(0 if examine(_console(), model, base_url) else 2)
 
 
-@sandbox_app.command()
+@sandbox_app.command(epilog=_examples("tora sandbox build"))
 def build() -> None:
     """Build the sandbox image if it is missing; free if it is there."""
     from sandbox.build import build, image_name
@@ -193,7 +206,7 @@ def build() -> None:
     console.print(f"image: {image_name()} is ready", highlight=False)
 
 
-@sandbox_app.command()
+@sandbox_app.command(epilog=_examples("tora sandbox cleanup"))
 def cleanup() -> None:
     """Remove containers whose process no longer lives."""
     from sandbox.container import cleanup, connect
