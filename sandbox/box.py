@@ -30,6 +30,7 @@ class Sandbox:
         self.limits = limits or Limits()
         self.image = ""
         """Id of the image, once entered."""
+        self._closing: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(16, thread_name_prefix="tora-docker")
 
     async def __aenter__(self) -> Self:
@@ -44,6 +45,8 @@ class Sandbox:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._closing:
+            await asyncio.wait(self._closing)
         self._context.destroy(linger=0)
         self._docker.close()
         self._threads.shutdown(wait=False)
@@ -56,7 +59,10 @@ class Sandbox:
         try:
             yield session
         finally:
-            await asyncio.shield(session.close())
+            closing = asyncio.create_task(session.close())
+            self._closing.add(closing)  # it goes on if this is cancelled
+            closing.add_done_callback(self._closing.discard)
+            await asyncio.shield(closing)
 
     async def _in_thread(self, call: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)

@@ -20,6 +20,8 @@ from sandbox.settings import Limits
 
 LABEL = "tora.owner"
 SOCKETS = "/run/tora"
+FOLDERS = Path("/tmp")
+"""On the host. Short: the path of a socket must stay under 107 characters."""
 _MIB = 1 << 20
 
 
@@ -48,8 +50,8 @@ def container_user() -> int:
 
 
 def owner() -> str:
-    """This process as a container label: its pid and its start time, which a reused pid does not share."""
-    return f"{os.getpid()}:{_started(os.getpid())}"
+    """This process as it stands in labels and directory names: its pid and start time, since pids are used again."""
+    return f"{os.getpid()}.{_started(os.getpid())}"
 
 
 def options(limits: Limits, sockets: Path) -> dict[str, Any]:
@@ -102,7 +104,7 @@ class Container:
     @classmethod
     def start(cls, client: docker.DockerClient, image: str, limits: Limits, setup: dict[str, Any]) -> Container:
         """Start a kernel container with `setup` (see `image/kernel.py`). Raises `KernelFailed`."""
-        folder = Path(tempfile.mkdtemp(prefix="tora-", dir="/tmp"))  # socket paths must stay under 107 characters
+        folder = Path(tempfile.mkdtemp(prefix=f"tora-{owner()}-", dir=FOLDERS))
         container_id = ""
         try:
             sockets = folder / "s"
@@ -152,13 +154,14 @@ class Container:
 
 
 def cleanup(client: docker.DockerClient) -> int:
-    """Remove the containers whose owner process no longer lives; return how many."""
-    gone = [c for c in client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True) if _ownerless(c)]
+    """Remove the containers whose owner process no longer lives, and their directories; return how many there were."""
+    found = client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)
+    gone = [container for container in found if not _lives(container.labels[LABEL])]
     for container in gone:
         _remove(client, str(container.id))
-        for mount in container.attrs.get("Mounts", []):
-            if mount.get("Destination") == SOCKETS:
-                shutil.rmtree(Path(mount["Source"]).parent, ignore_errors=True)
+    for folder in FOLDERS.glob("tora-*.*-*"):
+        if folder.stat().st_uid == os.getuid() and not _lives(folder.name.split("-")[1]):
+            shutil.rmtree(folder, ignore_errors=True)
     return len(gone)
 
 
@@ -186,9 +189,9 @@ def _remove(client: docker.DockerClient, container_id: str) -> None:
             raise
 
 
-def _ownerless(container: Any) -> bool:
-    pid, _, started = container.labels.get(LABEL, "").partition(":")
-    return not pid.isdigit() or _started(int(pid)) != started
+def _lives(owner_label: str) -> bool:
+    pid, _, started = owner_label.partition(".")
+    return pid.isdigit() and _started(int(pid)) == started
 
 
 def _started(pid: int) -> str:

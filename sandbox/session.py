@@ -14,7 +14,7 @@ import zmq
 from jupyter_client.asynchronous.client import AsyncKernelClient
 
 from sandbox.container import SOCKETS, Container
-from sandbox.errors import KernelFailed
+from sandbox.errors import KernelFailed, SandboxError
 from sandbox.image.cut import cut_middle
 from sandbox.result import CellError, CellResult
 from sandbox.settings import Limits
@@ -42,6 +42,7 @@ class Session:
         self._in_thread = in_thread
         self._context = context
         self.limits = limits
+        self._starting: asyncio.Future[Container] | None = None
         self._container: Container | None = None
         self._client: AsyncKernelClient | None = None
         self._death: asyncio.Task[None] | None = None
@@ -77,14 +78,9 @@ class Session:
             **{f"{name}_port": i for i, name in enumerate(("shell", "iopub", "stdin", "control", "hb"), 1)},
         }
         setup = {"connection": connection, "output_chars": self.limits.output_chars}
-        starting = asyncio.ensure_future(self._in_thread(lambda: self._start_container(setup)))
-        try:
-            self._container = await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            # The thread goes on: take what it makes, or the container would be left behind.
-            starting.add_done_callback(lambda done: done.exception() or done.result().remove())
-            raise
-        assert self._container is not None
+        # Shielded, since the thread goes on when this is cancelled: `_stop` then removes what it has made.
+        self._starting = asyncio.ensure_future(self._in_thread(lambda: self._start_container(setup)))
+        self._container = await asyncio.shield(self._starting)
         self._death = asyncio.create_task(_end_of(self._container))
         self._client = AsyncKernelClient(context=self._context)
         self._client.load_connection_info(connection | {"ip": str(self._container.folder / "s" / "k")})
@@ -177,14 +173,16 @@ class Session:
 
     async def _stop(self) -> None:
         client, self._client = self._client, None
-        container, self._container = self._container, None
+        starting, self._starting, self._container = self._starting, None, None
         if self._death:
             self._death.cancel()
             self._death = None
         if client:
             client.stop_channels()
-        if container:
-            await self._in_thread(container.remove)
+        if starting:
+            with suppress(SandboxError):
+                container = await starting
+                await self._in_thread(container.remove)
 
 
 class _Died(Exception):
