@@ -18,7 +18,7 @@ from evals.grading import Grade, Grader
 from evals.runs import Manifest, Run
 from evals.runs.run import Key
 from prompts import load_prompt
-from sandbox import Limits, Sandbox, SandboxError
+from sandbox import KernelFailed, Limits, Sandbox, SandboxError
 from sandbox.build import image_name
 from tora_agent.agent import Agent
 from tora_agent.errors import ModelError, ModelRefused, ToraError, UsageError
@@ -159,7 +159,7 @@ class _Worker:
             self.error = error
             self._failed[str(error)] += 1
             self._in_a_row += 1
-            alone = isinstance(error, ModelError) and not isinstance(error, ModelRefused)
+            alone = isinstance(error, ModelError | KernelFailed) and not isinstance(error, ModelRefused)
             self._stopped = self._stopped or not alone or self._in_a_row >= GIVE_UP_AFTER
 
     async def _grade(self, trajectory: Trajectory) -> Grade:

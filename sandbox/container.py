@@ -135,11 +135,13 @@ class Container:
         (self.folder / "s").chmod(0o555)
 
     def why_ended(self) -> str:
-        """One line on how the container ended."""
+        """One line on how the container ended. Raises `KernelFailed` if not the code, but something outside took it."""
         try:
             state = self.client.api.inspect_container(self.id)["State"]
-        except docker.errors.DockerException:
-            return "its container is gone"
+        except (docker.errors.DockerException, OSError) as error:
+            raise KernelFailed(
+                f"the sandbox container was taken away: {_short(error)}; check the Docker Engine"
+            ) from error
         if state["OOMKilled"]:
             return "it was killed for using more memory than the limit"
         if state["ExitCode"] > 128:
