@@ -38,7 +38,7 @@ def eval_command(given: dict[str, Any], console: Console) -> int:
     endpoint = choose_endpoint(plan.model, plan.base_url)
     benchmark = load_benchmark(plan.benchmark, plan.data)
     if benchmark.warning:
-        console.print(f"[yellow]warning: {benchmark.warning}[/]")
+        console.print(f"warning: {benchmark.warning}", style="yellow", markup=False)
     if plan.samples > 1 and plan.settings.temperature == 0:
         console.print("[yellow]warning: at temperature 0 the samples of a problem are alike; see --temperature[/]")
     if was:
@@ -50,7 +50,7 @@ def eval_command(given: dict[str, Any], console: Console) -> int:
             outcome = asyncio.run(evaluate(plan, benchmark, endpoint, given["log_dir"], run, bar.start, bar.count))
         except KeyboardInterrupt:
             outcome = None
-    return _end(outcome, bar.run, console)
+    return _end(outcome, bar.run or run, console)
 
 
 def _plan(given: dict[str, Any], was: Run | None) -> Plan:
@@ -65,7 +65,6 @@ def _plan(given: dict[str, Any], was: Run | None) -> Plan:
         settings = settings_from({"prompt": "tora"}, given)
         return Plan(settings=settings, samples=given["samples"] or 1, **{key: given[key] for key in keys})
     manifest = was.manifest
-    local = manifest.model.startswith("local")
     return Plan(
         benchmark=given["benchmark"] or manifest.benchmark,
         settings=settings_from(manifest.settings.model_dump(), given),
@@ -73,7 +72,7 @@ def _plan(given: dict[str, Any], was: Run | None) -> Plan:
         samples=given["samples"] or manifest.samples,
         data=given["data"] or (Path(manifest.data_file) if manifest.data_file else None),
         model=given["model"] or manifest.model,
-        base_url=given["base_url"] or (manifest.base_url if not local else None),
+        base_url=given["base_url"] or manifest.base_url,
         max_connections=given["max_connections"],
     )
 
@@ -86,9 +85,9 @@ def _end(outcome: Outcome | None, run: Run | None, console: Console) -> int:
     if outcome and not outcome.left:
         return COMPLETE
     for line in outcome.problems if outcome else ["stopped by the user"]:
-        console.print(f"[yellow]{line}[/]", soft_wrap=True, highlight=False)
+        console.print(line, style="yellow", soft_wrap=True, highlight=False, markup=False)
     command = f"tora eval --resume {shlex.quote(str(run.folder))}"
-    console.print(f"paused; finish it with: {command}", soft_wrap=True, highlight=False)
+    console.print(f"paused; finish it with: {command}", soft_wrap=True, highlight=False, markup=False)
     return INCOMPLETE
 
 
@@ -116,7 +115,7 @@ class _Bar:
         """The run is there, with the samples that an earlier process finished."""
         self.run, self._total, self._done = run, total, len(done)
         self._right = sum(grade.verdict is Verdict.CORRECT for grade in done)
-        self.console.print(f"run: {run.folder}", soft_wrap=True, highlight=False)
+        self.console.print(f"run: {run.folder}", soft_wrap=True, highlight=False, markup=False)
         self._progress.update(self._task, description="no sample yet", total=total, completed=len(done))
 
     def count(self, trajectory: Trajectory, grade: Grade) -> None:
@@ -126,6 +125,6 @@ class _Bar:
         score = f"accuracy {100 * self._right / self._done:.1f} %"
         if self._progress.disable:
             line = f"{self._done}/{self._total}  {score}  {trajectory.problem_id}  {grade.verdict}"
-            self.console.print(line, soft_wrap=True, highlight=False)
+            self.console.print(line, soft_wrap=True, highlight=False, markup=False)
         else:
             self._progress.update(self._task, completed=self._done, description=score)

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Callable
 
 from rich.console import Console
+from rich.markup import escape
 
 from sandbox import SandboxError
 from tora_agent.errors import ToraError
@@ -29,11 +30,11 @@ def examine(console: Console, model: str | None, base_url: str | None) -> bool:
     fine = True
     for name, check in checks.items():
         try:
-            console.print(f"[green]ok[/]       {name}: {check()}", highlight=False, soft_wrap=True)
+            console.print(f"[green]ok[/]       {name}: {escape(check())}", highlight=False, soft_wrap=True)
         except (ToraError, SandboxError) as error:
             # MATH-500 comes from elsewhere; all else works without it.
             fine = fine and name == "math500"
-            console.print(f"[red]missing[/]  {name}: {error}", highlight=False, soft_wrap=True)
+            console.print(f"[red]missing[/]  {name}: {escape(str(error))}", highlight=False, soft_wrap=True)
     return fine
 
 

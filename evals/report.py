@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 
 from evals.grading import Grade, Verdict
@@ -75,7 +77,8 @@ def report(run: Run) -> RenderableType:
 
 def _headline(run: Run, samples: list[Sample], total: int) -> Table:
     m, trajectories = run.manifest, [s.trajectory for s in samples]
-    table = Table(title=f"{m.benchmark} · {m.settings.prompt} · {m.model_reported or m.model}", show_header=False)
+    title = escape(f"{m.benchmark} · {m.settings.prompt} · {m.model_reported or m.model}")
+    table = Table(title=title, show_header=False)
     table.add_column(style="bold")
     table.add_column()
     table.add_row("accuracy", f"[bold green]{accuracy(samples)}[/]")
@@ -94,7 +97,8 @@ def _headline(run: Run, samples: list[Sample], total: int) -> Table:
         each = len(samples)
         table.add_row("tokens", f"{out} generated, {read} read ({out / each:.0f} and {read / each:.0f} a sample)")
         table.add_row("seconds", f"{sum(t.seconds for t in trajectories) / each:.1f} a sample, in its own time")
-    table.add_row("data", f"{m.data_source}, {len(m.problem_ids)} problems x {m.samples}, sha256 {m.data_sha256[:12]}")
+    problems = f"{len(m.problem_ids)} problems x {m.samples}"
+    table.add_row("data", f"{escape(m.data_source)}, {problems}, sha256 {m.data_sha256[:12]}")
     return table
 
 
@@ -107,7 +111,7 @@ def _breakdown(samples: list[Sample]) -> Table:
         levels[sample.trajectory.level or 0].append(sample)
         subjects[sample.trajectory.subject or "-"].append(sample)
     left = [(str(level or "-"), accuracy(levels[level])) for level in sorted(levels)]
-    right = [(subject, accuracy(subjects[subject])) for subject in sorted(subjects)]
+    right = [(escape(subject), accuracy(subjects[subject])) for subject in sorted(subjects)]
     for i in range(max(len(left), len(right))):
         table.add_row(*(left[i] if i < len(left) else ("", "")), *(right[i] if i < len(right) else ("", "")))
     return table
@@ -134,4 +138,5 @@ def _parses(code: str) -> bool:
 def print_report(run: Run, console: Console) -> None:
     """Print the table, the run directory, and the command that opens it."""
     console.print(report(run))
-    console.print(f"run: {run.folder}\nopen: tora show {run.folder}", soft_wrap=True, highlight=False)
+    command = f"tora show {shlex.quote(str(run.folder))}"
+    console.print(f"run: {run.folder}\nopen: {command}", soft_wrap=True, highlight=False, markup=False)

@@ -55,7 +55,7 @@ class Outcome:
 
     run: Run
     left: int
-    """Samples still missing."""
+    """Samples still missing, or not graded."""
     problems: list[str]
     """One line for each kind of failure of model or sandbox that kept samples from being made."""
 
@@ -107,7 +107,7 @@ async def evaluate(
         await worker.work([key for key in run.samples() if key not in worker.finished], slots)
         if worker.error and not worker.finished:
             raise worker.error
-        return Outcome(run, len(run.samples()) - len(worker.finished), worker.complaints())
+        return Outcome(run, len(run.samples()) - len(run.grades()), worker.complaints())
 
 
 class _Worker:
@@ -199,7 +199,7 @@ def _create(plan: Plan, benchmark: Benchmark, endpoint: Endpoint, model: str, bo
         prompt_text=texts,
         model=_model_label(endpoint),
         endpoint=endpoint.where,
-        base_url=None if endpoint.embedded else endpoint.base_url,
+        base_url=endpoint.where if endpoint.base_url else None,
         image_id=box.image,
         image_name=image_name(),
         limits=box.limits.model_dump(),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from rich.box import SIMPLE
 from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
@@ -20,7 +21,7 @@ from tora_agent.steps import Trajectory
 
 def show_run(run: Run, console: Console) -> None:
     """Print one line per sample, then the score table."""
-    table = Table(title=str(run.folder), box=SIMPLE, padding=(0, 1, 0, 0))
+    table = Table(title=escape(str(run.folder)), box=SIMPLE, padding=(0, 1, 0, 0))
     for column in ("problem", "#", "level", "verdict", "check", "calls", "tokens", "s"):
         table.add_column(column, no_wrap=True, min_width=len(column))
     table.add_column("answer | gold", overflow="ellipsis", no_wrap=True)
@@ -28,7 +29,7 @@ def show_run(run: Run, console: Console) -> None:
         t, verdict = sample.trajectory, sample.grade.verdict
         figures = (str(t.usage.calls), str(t.usage.completion_tokens), f"{t.seconds:.1f}")
         both = Text(f"{t.answer or '-'} | {sample.grade.gold}")
-        labels = (t.problem_id, str(t.sample), str(t.level or "-"))
+        labels = (escape(t.problem_id), str(t.sample), str(t.level or "-"))
         table.add_row(*labels, Text(verdict, _colour(verdict)), t.state or "-", *figures, both)
     console.print(table)
     print_report(run, console)
@@ -50,7 +51,7 @@ def show_trajectory(run: Run, problem_id: str, console: Console) -> None:
 
 def trajectory_parts(trajectory: Trajectory, grade: Grade | None = None) -> Iterator[RenderableType]:
     """The trajectory as things to print, one after another."""
-    yield Rule(f"{trajectory.problem_id}  sample {trajectory.sample}")
+    yield Rule(escape(f"{trajectory.problem_id}  sample {trajectory.sample}"))
     yield Text(trajectory.problem)
     for step in trajectory.model_dump()["steps"]:
         yield from step_parts(step)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -70,22 +71,24 @@ def load_benchmark(name: str, data: Path | None = None) -> Benchmark:
 def read_jsonl(path: Path) -> Iterator[tuple[str, Row]]:
     """Yield each row with its place, "file:line". Raises `UsageError`."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open("rb") as file:
             yield from parse_jsonl(path.name, file)
     except FileNotFoundError as error:
         raise UsageError(f"there is no data file {path}; give a jsonl file with --data") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as UTF-8 text: {error}") from error
+    except OSError as error:
+        raise UsageError(f"the data file {path} cannot be read: {error.strerror}") from error
 
 
-def parse_jsonl(name: str, lines: Iterable[str]) -> Iterator[tuple[str, Row]]:
+def parse_jsonl(name: str, lines: Iterable[bytes]) -> Iterator[tuple[str, Row]]:
     """Yield each row of `lines` with its place. Raises `UsageError`."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except ValueError as error:
+            row = json.loads(line.decode("utf-8-sig"))
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{name}:{number}: not UTF-8 ({error})") from error
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"{name}:{number}: not JSON ({error}); one JSON object per line is expected") from error
         if not isinstance(row, dict):
             raise UsageError(f"{name}:{number}: not a JSON object but {type(row).__name__}")
@@ -115,6 +118,9 @@ def _problem(convert: Callable[[Row], Problem], row: Row, place: str) -> Problem
     for field in ("problem", "answer", "unique_id"):
         if not getattr(problem, field).strip():
             raise UsageError(f"{place}: the field {field!r} is empty")
+    for field, value in problem:
+        if isinstance(value, str) and re.search("[\ud800-\udfff]", value):
+            raise UsageError(f"{place}: the field {field!r} has half a character (a lone surrogate)")
     return problem
 
 

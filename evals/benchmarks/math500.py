@@ -17,11 +17,12 @@ def rows() -> tuple[str, Iterator[tuple[str, Row]]]:
     """The source in words, and its rows with their places, from the Hugging Face hub or its cache."""
     hub_answers()  # before the import: without a hub, `datasets` must be told to look in its cache only
     import datasets
+    import httpx2
 
     datasets.disable_progress_bars()
     try:
         split = datasets.load_dataset(REPO, split="test")
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+    except (OSError, ValueError, datasets.exceptions.DatasetsError, httpx2.HTTPError) as error:
         raise UsageError(
             f"{REPO} cannot be had from the Hugging Face hub ({' '.join(str(error).split())[:120]}); check the "
             "network, HTTPS_PROXY and HF_ENDPOINT, or give a jsonl file with --data"

@@ -13,5 +13,5 @@ problem = math_problem
 
 def rows() -> tuple[str, Iterator[tuple[str, Row]]]:
     """The source in words, and its rows with their places."""
-    text = (files("evals.benchmarks") / "sample.jsonl").read_text("utf-8")
-    return "the bundled file sample.jsonl", parse_jsonl("sample.jsonl", text.splitlines())
+    data = (files("evals.benchmarks") / "sample.jsonl").read_bytes()
+    return "the bundled file sample.jsonl", parse_jsonl("sample.jsonl", data.splitlines())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import signal
 from enum import StrEnum
 from typing import Any, Self
 
@@ -57,6 +58,10 @@ class Grader:
         # Spawned, not forked: this process has threads.
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPool(max_workers=1, initializer=warm_up, context=context)
+        # Ctrl-C reaches the whole process group; a worker inherits this mask, and would otherwise die with a traceback.
+        was = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        self._pool.schedule(int)  # the first task starts the pool: the worker warms up meanwhile
+        signal.pthread_sigmask(signal.SIG_SETMASK, was)
         return self
 
     async def __aexit__(self, *_: object) -> None:

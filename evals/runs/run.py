@@ -57,7 +57,7 @@ class Manifest(BaseModel):
     endpoint: str
     """The endpoint in words, without a key."""
     base_url: str | None
-    """Its address, for --resume; None for OpenAI's own and for the embedded model."""
+    """Its address without a password, for --resume; None for OpenAI's own and for the embedded model."""
     model_reported: str = ""
     """The model's id as the server's replies give it."""
     fingerprint: str = ""
@@ -77,14 +77,17 @@ class Run:
 
     @classmethod
     def create(cls, folder: Path, manifest: Manifest) -> Self:
-        """Make the directory. Raises `LogError`."""
+        """Make the directory. Raises `LogError`, also where there is one already."""
         run = cls(folder, manifest)
         try:
             folder.mkdir(parents=True)
+        except OSError as error:
+            raise _log_error(folder, error) from error
+        try:
             run._take()
-            run.save_manifest()
             for name in ("trajectories.jsonl", "grades.jsonl"):
                 (folder / name).touch()
+            run._write_manifest()
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise _log_error(folder, error) from error
@@ -132,11 +135,11 @@ class Run:
             shutil.rmtree(self.folder)
 
     def save_manifest(self) -> None:
-        """Write the manifest, whole or not at all."""
-        path = self.folder / "manifest.json"
-        fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(self.manifest.model_dump(mode="json"), indent=2) + "\n")
-        fresh.replace(path)
+        """Write the manifest, whole or not at all. Raises `LogError`."""
+        try:
+            self._write_manifest()
+        except OSError as error:
+            raise _log_error(self.folder / "manifest.json", error) from error
 
     def add(self, record: Trajectory | Grade) -> None:
         """Append a finished sample, or its grade. Raises `LogError`, and then the file is as it was before."""
@@ -179,6 +182,15 @@ class Run:
                         f"{path}:{number}: not a record of this version: {where}: {first['msg']}"
                     ) from error
 
+    def _write_manifest(self) -> None:
+        path = self.folder / "manifest.json"
+        fresh = path.with_suffix(".new")
+        try:
+            fresh.write_text(json.dumps(self.manifest.model_dump(mode="json"), indent=2) + "\n")
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
+
     def _take(self) -> None:
         self._lock = (self.folder / "lock").open("w")
         try:
@@ -195,7 +207,7 @@ def find_run(name: str, log_dir: Path) -> Path:
             raise UsageError(f"there are no runs under {log_dir}; make one with `tora eval`")
         return runs[-1].parent
     for folder in (Path(name), log_dir / name):
-        if folder.is_dir():
+        if os.path.isdir(folder):  # Path.is_dir raises for a name that is too long
             return folder
     raise UsageError(f"there is no run {name!r}, neither as a path nor under {log_dir}")
 
