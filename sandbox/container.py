@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from sandbox.settings import Limits
 
 LABEL = "tora.owner"
 SOCKETS = "/run/tora"
+USER = "10001:10001"
+"""User and group inside. Not the host user's own, or a session could take back the directory of its sockets."""
 FOLDERS = Path("/tmp")
 """On the host. Short: the path of a socket must stay under 107 characters."""
 _MIB = 1 << 20
@@ -42,11 +46,6 @@ def require_image(client: docker.DockerClient) -> str:
     if image is None:
         raise ImageMissing(f"the sandbox image {image_name()} is missing; build it with `tora sandbox build`")
     return image
-
-
-def container_user() -> int:
-    """The user id inside: the host user's own, so that both can use the sockets; 10001 where the host user is root."""
-    return os.getuid() or 10001
 
 
 def owner() -> str:
@@ -109,8 +108,7 @@ class Container:
         try:
             sockets = folder / "s"
             sockets.mkdir()
-            if os.getuid() == 0:
-                os.chown(sockets, container_user(), container_user())
+            sockets.chmod(0o777)  # within a directory that no other user of the host can enter
             container_id = _create(client, image, limits, sockets)
             attached = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             stream = client.api.attach_socket(container_id, params=attached)._sock
@@ -121,7 +119,7 @@ class Container:
         except BaseException as error:
             if container_id:
                 _remove(client, container_id)
-            shutil.rmtree(folder, ignore_errors=True)
+            _delete(folder)
             if isinstance(error, (docker.errors.DockerException, OSError)):
                 raise KernelFailed(
                     f"the sandbox container did not start: {_short(error)}; try `tora doctor`"
@@ -130,8 +128,6 @@ class Container:
 
     def seal(self) -> None:
         """Once the kernel's sockets are bound: take the directory, which is on the host's disk, from the session."""
-        if os.getuid() == 0:
-            os.chown(self.folder / "s", 0, 0)
         (self.folder / "s").chmod(0o555)
 
     def why_ended(self) -> str:
@@ -142,7 +138,7 @@ class Container:
             raise KernelFailed(
                 f"the sandbox container was taken away: {_short(error)}; check the Docker Engine"
             ) from error
-        if state["OOMKilled"]:
+        if state["OOMKilled"] and state["ExitCode"] == 128 + signal.SIGKILL:  # and not only a process it had started
             return "it was killed for using more memory than the limit"
         if state["ExitCode"] > 128:
             return f"it was killed by signal {state['ExitCode'] - 128}"
@@ -152,7 +148,7 @@ class Container:
         """Kill the container and delete its directory. Safe to call twice."""
         self.stream.close()
         _remove(self.client, self.id)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _delete(self.folder)
 
 
 def cleanup(client: docker.DockerClient) -> int:
@@ -162,21 +158,23 @@ def cleanup(client: docker.DockerClient) -> int:
     for container in gone:
         _remove(client, str(container.id))
     for folder in FOLDERS.glob("tora-*.*-*"):
-        if folder.stat().st_uid == os.getuid() and not _lives(folder.name.split("-")[1]):
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # another process may be removing it, too
+            if folder.lstat().st_uid == os.getuid() and not _lives(folder.name.split("-")[1]):
+                _delete(folder)
     return len(gone)
 
 
 def _create(client: docker.DockerClient, image: str, limits: Limits, sockets: Path) -> str:
+    threads = str(max(1, round(limits.cpus)))  # else one for each of the host's processors, which `processes` forbids
     created = client.api.create_container(
         image,
         ["python3", "/opt/tora/kernel.py"],
         # `stdin_open` without `detach` makes Docker close the container's input when our end of the stream closes.
         stdin_open=True,
         detach=False,
-        user=f"{container_user()}:{container_user()}",
+        user=USER,
         working_dir="/tmp",
-        environment={"HOME": "/tmp", "MPLBACKEND": "Agg", "PYTHONUNBUFFERED": "1"},
+        environment={"HOME": "/tmp", "MPLBACKEND": "Agg", "PYTHONUNBUFFERED": "1", "OPENBLAS_NUM_THREADS": threads},
         labels={LABEL: owner()},
         host_config=client.api.create_host_config(**options(limits, sockets)),
     )
@@ -189,6 +187,13 @@ def _remove(client: docker.DockerClient, container_id: str) -> None:
     except docker.errors.APIError as error:
         if error.status_code not in (404, 409):  # gone, or going
             raise
+
+
+def _delete(folder: Path) -> None:
+    """Delete the directory of a session, whether sealed or not."""
+    with suppress(OSError):
+        (folder / "s").chmod(0o700)  # which `seal` has taken even from its owner, unless that is root
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lives(owner_label: str) -> bool:

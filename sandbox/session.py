@@ -15,13 +15,22 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 
 from sandbox.container import SOCKETS, Container
 from sandbox.errors import KernelFailed, SandboxError
-from sandbox.image.cut import cut_middle
+from sandbox.image.cut import NOTE_CHARS, Excerpt, cut_middle
 from sandbox.result import CellError, CellResult
 from sandbox.settings import Limits
 
 INTERRUPT_SECONDS = 3.0
 TRACEBACK_CHARS = 2000
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # colours, moves of the cursor
+    r"|(?:\x1b[]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # the window's title, links
+    r"|\x1b[ -/]*[0-~]?|[\x80-\x9f]"
+)
+_CUT = re.compile(r"\.\.\. \[\d+ characters cut\] \.\.\.")
+_LEFT = {("SystemExit", status) for status in ("", "0", "None")}
+"""How a script ends that has not failed."""
+# What reading a message raises that is none: the code in the session can write to its kernel's sockets.
+_GARBLED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 _CELL_FRAME = re.compile(r"Cell In\[\d+\]")
 
 
@@ -58,10 +67,17 @@ class Session:
             if self._death and self._death.done():
                 await self._stop()
                 self._lost = True
-            if self._client is None:
-                await self._start()
+            had_state = self._client is not None
+            try:
+                if self._client is None:
+                    await self._start()
+                result = await self._run(code, self.limits.cell_seconds if timeout is None else timeout)
+            except BaseException:
+                # Cancelled, say: neither a half-started kernel nor a cell that still runs may meet the next cell.
+                self._lost |= had_state
+                await asyncio.shield(self._stop())
+                raise
             lost, self._lost = self._lost, False
-            result = await self._run(code, self.limits.cell_seconds if timeout is None else timeout)
             return result.model_copy(update={"state_lost": True}) if lost else result
 
     async def close(self) -> None:
@@ -90,7 +106,6 @@ class Session:
             await self._unless_dead(greeted, self.limits.start_seconds)
         except (TimeoutError, _Died) as error:
             why = await self._in_thread(self._container.why_ended)
-            await self._stop()
             raise KernelFailed(f"the kernel did not start: {why}; try `tora doctor`") from error
         finally:
             await _cancelled(greeted)
@@ -107,6 +122,7 @@ class Session:
     async def _run(self, code: str, timeout: float) -> CellResult:
         assert self._client is not None and self._container is not None
         output, started = _Output(self.limits.output_chars), time.monotonic()
+        code = code.encode("utf-8", "replace").decode()  # a lone surrogate cannot be sent
         message = self._client.execute(code, store_history=True, allow_stdin=False, stop_on_error=False)
         ended = asyncio.create_task(self._ended(message, output))
         timed_out = state_lost = False
@@ -117,7 +133,9 @@ class Session:
             state_lost = not await self._interrupt(ended)
             how = "killed" if state_lost else "interrupted"
             output.error = CellError(
-                type="TimeoutError", message=f"the cell ran longer than {timeout:g} s and was {how}"
+                type="TimeoutError",
+                message=f"the cell ran longer than {timeout:g} s and was {how}",
+                traceback=output.error.traceback if output.error else "",  # where it was when it was interrupted
             )
         except _Died:
             state_lost = True
@@ -149,19 +167,21 @@ class Session:
     async def _until_reply(self, message: str) -> None:
         assert self._client is not None
         while True:
-            reply = await self._client.get_shell_msg(timeout=None)
-            if reply["parent_header"].get("msg_id") == message:
-                return
+            with suppress(*_GARBLED):
+                reply = await self._client.get_shell_msg(timeout=None)
+                if reply["parent_header"].get("msg_id") == message:
+                    return
 
     async def _until_idle(self, message: str, output: _Output) -> None:
         assert self._client is not None
         while True:
-            part = await self._client.get_iopub_msg(timeout=None)
-            if part["parent_header"].get("msg_id") != message:
-                continue
-            if part["msg_type"] == "status" and part["content"].get("execution_state") == "idle":
-                return
-            output.take(part["msg_type"], part["content"])
+            with suppress(*_GARBLED):
+                part = await self._client.get_iopub_msg(timeout=None)
+                if part["parent_header"].get("msg_id") != message:
+                    continue
+                if part["msg_type"] == "status" and part["content"].get("execution_state") == "idle":
+                    return
+                output.take(part["msg_type"], part["content"])
 
     async def _unless_dead(self, work: asyncio.Task[None], timeout: float) -> None:
         """Await `work`, which goes on where this raises `TimeoutError` (after `timeout` s) or `_Died`."""
@@ -174,9 +194,9 @@ class Session:
     async def _stop(self) -> None:
         client, self._client = self._client, None
         starting, self._starting, self._container = self._starting, None, None
-        if self._death:
-            self._death.cancel()
-            self._death = None
+        death, self._death = self._death, None
+        if death:
+            await _cancelled(death)  # before the stream it reads is closed
         if client:
             client.stop_channels()
         if starting:
@@ -207,40 +227,54 @@ class _Output:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.streams = {"stdout": "", "stderr": ""}
+        self.streams = {"stdout": _Stream(limit), "stderr": _Stream(limit)}
         self.value: str | None = None
         self.error: CellError | None = None
-        self.truncated = False
 
     def take(self, kind: str, content: dict[str, Any]) -> None:
         """Add one iopub message."""
         if kind == "stream" and content.get("name") in self.streams:
-            # Twice the limit: the kernel's own cut, with the line that states it, passes whole.
-            joined = self.streams[content["name"]] + str(content.get("text", ""))
-            self.streams[content["name"]] = cut_middle(joined, 2 * self.limit)
+            self.streams[content["name"]].add(str(content.get("text", "")))
         elif kind == "execute_result":
-            self.value = str(content.get("data", {}).get("text/plain", ""))
+            self.value = self._short(content.get("data", {}).get("text/plain", ""))
         elif kind == "display_data":
-            self.streams["stdout"] += cut_middle(str(content.get("data", {}).get("text/plain", "")), self.limit) + "\n"
-        elif kind == "error":
+            self.streams["stdout"].add(str(content.get("data", {}).get("text/plain", "")) + "\n")
+        elif kind == "error" and (content.get("ename"), content.get("evalue")) not in _LEFT:
             self.error = CellError(
-                type=self._clean(str(content.get("ename", "Error"))),
-                message=self._clean(str(content.get("evalue", ""))),
-                traceback=self._clean(_own_frames("\n".join(map(str, content.get("traceback", []))))),
+                type=self._short(content.get("ename", "Error")),
+                message=self._short(content.get("evalue", "")),
+                traceback=_clean(_own_frames("\n".join(map(str, content.get("traceback", []))))),
             )
 
     def result(self, **outcome: Any) -> CellResult:
         """The `CellResult` of what was taken and of `outcome`."""
-        stdout, stderr = (self._clean(text) for text in self.streams.values())
-        value = None if self.value is None else self._clean(self.value)
-        # What the kernel cut is longer than the limit by the line that says so.
-        truncated = any(len(text) > self.limit for text in (stdout, stderr, value or ""))
-        return CellResult(stdout=stdout, stderr=stderr, value=value, error=self.error, truncated=truncated, **outcome)
+        stdout, stderr = (_clean(str(stream)) for stream in self.streams.values())
+        result = CellResult(stdout=stdout, stderr=stderr, value=self.value, error=self.error, **outcome)
+        return result.model_copy(update={"truncated": bool(_CUT.search(result.text))})
 
-    def _clean(self, text: str) -> str:
-        """`text` without terminal escapes, NUL and lone surrogates, cut to the limit."""
-        text = _ESCAPES.sub("", text.replace("\0", "\N{SYMBOL FOR NULL}"))
-        return cut_middle(text.encode("utf-8", "replace").decode(), self.limit + 100)
+    def _short(self, text: object) -> str:
+        return _clean(cut_middle(str(text), self.limit))
+
+
+class _Stream:
+    """What came on one stream; of a flood, the head and the tail."""
+
+    def __init__(self, limit: int) -> None:
+        self._head: list[str] = []
+        # With room for the kernel's own cut and the line that states it.
+        self._excerpt = Excerpt(limit + 2 * NOTE_CHARS)
+
+    def add(self, text: str) -> None:
+        self._head.append(self._excerpt.add(text))
+
+    def __str__(self) -> str:
+        return "".join(self._head) + self._excerpt.end()
+
+
+def _clean(text: str) -> str:
+    """`text` without terminal escapes, NUL and lone surrogates."""
+    text = _ESCAPES.sub("", text.replace("\0", "\N{SYMBOL FOR NULL}"))
+    return text.encode("utf-8", "replace").decode()
 
 
 def _own_frames(traceback: str) -> str:

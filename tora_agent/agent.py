@@ -19,7 +19,7 @@ from tora_agent import budgets
 from tora_agent.errors import UsageError
 from tora_agent.graph import Context, build_graph
 from tora_agent.model import Model, choose_endpoint, open_model
-from tora_agent.settings import AgentSettings
+from tora_agent.settings import AgentSettings, checked_settings
 from tora_agent.steps import State, Trajectory, Usage
 
 OnEvent = Callable[[dict[str, Any]], None]
@@ -129,11 +129,8 @@ async def solve_async(
     fields of `AgentSettings` (prompt="tora", max_rounds=4, ...) in place of `settings`. Raises `ToraError` or
     `SandboxError`, each with one line that says what to do.
     """
-    if isinstance(problem, str):
-        problem = Problem(problem=problem)
-    if not problem.problem.strip():
-        raise UsageError("the problem is empty")
-    settings = settings or AgentSettings(**options)
+    problem = checked_problem(problem)
+    settings = settings or checked_settings(options)
     checked_prompt(settings)
     endpoint = choose_endpoint(model, base_url)
     async with Sandbox(Limits(cell_seconds=settings.cell_seconds)) as box, open_model(endpoint) as opened:
@@ -150,6 +147,16 @@ def solve(problem: str | Problem, **options: Any) -> Solution:
         return asyncio.run(solve_async(problem, **options))
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, solve_async(problem, **options)).result()
+
+
+def checked_problem(problem: str | Problem) -> Problem:
+    """The problem, stated as text or whole. Raises `UsageError` if there is nothing in it or it is no valid text."""
+    text = problem if isinstance(problem, str) else problem.problem
+    if not text.strip():
+        raise UsageError("the problem is empty")
+    if text != text.encode("utf-8", "replace").decode():
+        raise UsageError("the problem is not UTF-8 text")
+    return Problem(problem=problem) if isinstance(problem, str) else problem
 
 
 def checked_prompt(settings: AgentSettings) -> PromptSet:

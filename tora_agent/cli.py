@@ -54,11 +54,12 @@ def main() -> None:
     """Run the command line. Errors are one line on standard error and exit status 2."""
     import signal
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGTERM does what Ctrl-C does: asyncio cancels what runs, and every sample ends its container. Both are heard in a
+    # shell script's background job too, which is started deaf to Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        from dotenv import load_dotenv
-
-        load_dotenv(Path(".env"))
+        _load_env(Path(".env"))
         app()
     except BrokenPipeError:
         sys.stderr.close()
@@ -98,13 +99,15 @@ def solve(
     Exit status 0 with an answer, 1 without one, 2 for a usage or set-up error.
     """
     given = locals()
+    from tora_agent.agent import checked_problem, checked_prompt
     from tora_agent.agent import solve as solve_problem
     from tora_agent.display import Live
     from tora_agent.model import choose_endpoint, fetch_if_embedded
     from tora_agent.settings import settings_from
 
     settings = settings_from({}, given)
-    stated = _problem(problem, benchmark, id, data)
+    stated = checked_problem(_problem(problem, benchmark, id, data))
+    checked_prompt(settings)
     fetch_if_embedded(choose_endpoint(model, base_url))
     ask = partial(solve_problem, stated, model=model, base_url=base_url, settings=settings)
     if json:
@@ -179,12 +182,16 @@ def show(
 def serve_script(
     file: Annotated[Path, typer.Argument(help="The script, YAML or JSON; see docs/scripted-model.md.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 for a free one.")] = 0,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 for a free one.", min=0, max=65535)] = 0,
 ) -> None:
     """Serve scripted replies over the chat-completions protocol, misbehaving where the script says so."""
+    from tora_agent.errors import UsageError
     from tora_agent.model.scripted import serve_script
 
-    serve_script(file, host, port)
+    try:
+        serve_script(file, host, port)
+    except OSError as error:
+        raise UsageError(f"cannot listen on {host}, port {port}: {error}; choose another (--host, --port)") from error
 
 
 @app.command(epilog=_examples("tora doctor", "tora doctor --base-url http://127.0.0.1:8000/v1"))
@@ -222,6 +229,22 @@ def fetch_model(name: Annotated[str, typer.Argument()] = "") -> None:
     print(f"model: {get_weights(name).name} is ready")
 
 
+def _load_env(file: Path) -> None:
+    from dotenv import load_dotenv
+
+    try:
+        load_dotenv(file)
+    except (OSError, UnicodeDecodeError) as error:
+        from tora_agent.errors import UsageError
+
+        raise UsageError(f"{file} cannot be read as UTF-8 text: {error}") from error
+
+
+def _standard_input() -> str:
+    with open(0, encoding="utf-8-sig", errors="surrogateescape", closefd=False) as text:
+        return text.read()
+
+
 def _console() -> Console:
     from rich.console import Console
 
@@ -229,13 +252,12 @@ def _console() -> Console:
 
 
 def _problem(problem: str | None, benchmark: str | None, id: str | None, data: Path | None) -> Any:
-    from tora_agent.agent import Problem
     from tora_agent.errors import UsageError
 
     if (problem is None) == (benchmark is None):
         raise UsageError("give a problem (or - for standard input), or --benchmark and --id")
     if problem is not None:
-        return Problem(problem=sys.stdin.read() if problem == "-" else problem)
+        return _standard_input() if problem == "-" else problem
     if id is None:
         raise UsageError("--benchmark needs --id, the id of one of its problems")
     from evals.benchmarks import load_benchmark

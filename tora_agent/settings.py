@@ -41,8 +41,13 @@ def settings_from(base: dict[str, Any], options: dict[str, Any]) -> AgentSetting
     Raises `UsageError` that names the option.
     """
     given = {key: options[key] for key in AgentSettings.model_fields if options.get(key) is not None}
+    return checked_settings(base | given)
+
+
+def checked_settings(fields: dict[str, Any]) -> AgentSettings:
+    """`AgentSettings` of `fields`. Raises `UsageError` that names the first wrong or unknown one as an option."""
     try:
-        return AgentSettings(**(base | given))
+        return AgentSettings(**fields)
     except ValidationError as error:
         first = error.errors()[0]
         option = str(first["loc"][0]).replace("_", "-")

@@ -6,6 +6,7 @@ import asyncio
 import multiprocessing
 import signal
 from enum import StrEnum
+from multiprocessing import resource_tracker
 from typing import Any, Self
 
 from pebble import ProcessPool
@@ -58,7 +59,9 @@ class Grader:
         # Spawned, not forked: this process has threads.
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPool(max_workers=1, initializer=warm_up, context=context)
-        # Ctrl-C reaches the whole process group; a worker inherits this mask, and would otherwise die with a traceback.
+        # Ctrl-C reaches the whole process group. The workers inherit this mask; without it one that is still importing
+        # would print a traceback.
+        resource_tracker.ensure_running()  # which unblocks the signal
         was = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self._pool.schedule(int)  # the first task starts the pool: the worker warms up meanwhile
         signal.pthread_sigmask(signal.SIG_SETMASK, was)

@@ -10,6 +10,8 @@ import json
 import os
 import select
 import sys
+import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +24,26 @@ def start_kernel(setup: dict[str, Any]) -> None:
     from output import cap_outputs
     from traitlets.config import Config
 
+    warnings.filterwarnings("ignore", "To exit: use")
     config = Config()
     config.IPKernelApp.connection_file = str(CONNECTION_FILE)
     config.IPKernelApp.outstream_class = "output.CappedStream"
+    config.Session.packer = "output.pack"
     config.InteractiveShell.colors = "nocolor"
     config.InteractiveShell.xmode = "Plain"
     config.HistoryManager.enabled = False
+    # The owner on the host, another user, connects to the sockets; nobody else can reach them.
+    os.umask(0)
     app = IPKernelApp.instance(config=config)
     app.initialize([])
+    app.shell.ask_exit = partial(leave_cell, app.shell)
     cap_outputs(app.shell, setup["output_chars"])
     app.start()
+
+
+def leave_cell(shell: Any) -> None:
+    """What `exit(status)` does: end the cell as it ends a script, where IPython ends the kernel a little later."""
+    sys.exit(shell.keepkernel_on_exit or None)  # which is the status, as IPython knows of none
 
 
 def watch(kernel: int) -> int:

@@ -41,7 +41,9 @@ def test_escaped_braces_do_not_count(text: str, answer: str) -> None:
     assert last_box(text) == answer
 
 
-@pytest.mark.parametrize("cut", [r"\boxed{", r"\boxed{2", r"\boxed{\frac{1}{2}", r"\boxed{2\}", "\\boxed{2\\", r"\boxed"])
+@pytest.mark.parametrize(
+    "cut", [r"\boxed{", r"\boxed{2", r"\boxed{\frac{1}{2}", r"\boxed{2\}", "\\boxed{2\\", r"\boxed"]
+)
 def test_a_box_that_never_closes_leaves_the_one_before(cut: str) -> None:
     assert last_box(r"\boxed{1} and then " + cut) == "1"
     assert last_box(cut) is None

@@ -34,7 +34,9 @@ def test_of_several_blocks_the_first_is_run() -> None:
     assert turn.cut == "then\n```python\nprint(a)\n```"
 
 
-@pytest.mark.parametrize("language", ["python", "Python", "python3", "Python3", "py", "PY", "sympy", "python copy", " python"])
+@pytest.mark.parametrize(
+    "language", ["python", "Python", "python3", "Python3", "py", "PY", "sympy", "python copy", " python"]
+)
 def test_the_names_of_python(language: str) -> None:
     assert read_reply(f"```{language}\nprint(1)\n```").code == "print(1)"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import Callable
 from typing import Any, Self
@@ -19,6 +20,7 @@ from tora_agent.steps import ModelCall, Usage
 Message = dict[str, str]
 OnText = Callable[[str | None], None]
 """Takes a streamed reply piece by piece; None means that the reply begins anew."""
+OPENAI = "https://api.openai.com/v1"
 CONNECT_SECONDS = 10.0
 _FULL = ("context length", "context size", "context window", "exceed_context")
 
@@ -49,7 +51,8 @@ class Model:
         """Request parameters this endpoint wants under another name, or (None) not at all."""
         self._client = openai.AsyncOpenAI(
             api_key=endpoint.api_key or "EMPTY",
-            base_url=endpoint.base_url,
+            base_url=endpoint.address or OPENAI,
+            default_headers=endpoint.headers,
             max_retries=0,
             timeout=openai.Timeout(600, connect=CONNECT_SECONDS),
             # A proxy named in the environment cannot reach this machine's own servers.
@@ -60,18 +63,19 @@ class Model:
         """Reach the endpoint once. Raises `ModelRefused` if it cannot be reached in 10 s or refuses the key."""
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                served = [m.id for m in (await self._client.models.list(timeout=CONNECT_SECONDS)).data]
+                listed = await self._client.models.list(timeout=CONNECT_SECONDS)
+            served = [model.id for model in listed.data if model.id]
         except (openai.APIConnectionError, TimeoutError) as error:
             await self._client.close()
             raise ModelRefused(
-                f"cannot reach {self.endpoint.where}: {_cause(error)}; is the server up and the address right "
+                f"cannot reach {self.endpoint.where}: {self._said(error)}; is the server up and the address right "
                 "(--base-url, OPENAI_BASE_URL)?"
             ) from error
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             await self._client.close()
             raise self._explain(error) from error
-        except (openai.OpenAIError, ValueError):
-            served = []  # not every server lists its models
+        except (openai.OpenAIError, ValueError, AttributeError, TypeError):
+            served = []  # not every server lists its models, and some send a web page instead
         try:
             self.name = self.name or _only(served, self.endpoint)
         except ModelRefused:
@@ -107,11 +111,12 @@ class Model:
         tries = 0
         while True:
             started = time.monotonic()
+            sent = self._adapted(request)
             try:
-                call = await self._ask(self._adapted(request), on_text)
+                call = await self._ask(sent, on_text)
                 return call.model_copy(update={"seconds": time.monotonic() - started})
             except (openai.OpenAIError, _CutReply, ValueError) as error:
-                if self._adapt(error, request):
+                if self._adapt(error, sent):
                     continue
                 tries += 1
                 await asyncio.sleep(self._wait(error, tries))
@@ -139,7 +144,7 @@ class Model:
                     thought += _reasoning(choice.delta)
                     if choice.delta.content:
                         text += choice.delta.content
-                        on_text(choice.delta.content)
+                        on_text(_valid(choice.delta.content))
         return _call(text, thought, finish, usage)
 
     def _note(self, reply: Any) -> None:
@@ -150,15 +155,15 @@ class Model:
         named = {self._renamed.get(key, key): value for key, value in request.items()}
         return {key: value for key, value in named.items() if key is not None}
 
-    def _adapt(self, error: Exception, request: dict[str, Any]) -> bool:
-        """Whether `error` says that this endpoint wants a parameter otherwise, and we now know how."""
+    def _adapt(self, error: Exception, sent: dict[str, Any]) -> bool:
+        """Whether `error` says that this endpoint wants a parameter of `sent` otherwise, and we now know how."""
         parameter = getattr(error, "param", None)
         if not isinstance(error, openai.BadRequestError) or not str(error.code).startswith("unsupported"):
             return False
-        if parameter not in ("stop", "temperature", "seed", "max_tokens") or parameter in self._renamed:
+        if parameter not in ("stop", "temperature", "seed", "max_tokens") or parameter not in sent:
             return False
         self._renamed[parameter] = "max_completion_tokens" if parameter == "max_tokens" else None
-        return parameter in request
+        return True
 
     def _wait(self, error: Exception, tries: int) -> float:
         """Seconds to wait before the next try. Raises the `ModelError` that stands for `error` where none is due."""
@@ -170,7 +175,7 @@ class Model:
 
     def _explain(self, error: Exception) -> ModelError:
         """The `ModelError` that says in one line what `error` means and what to do."""
-        said, where = _cause(error), self.endpoint.where
+        said, where = self._said(error), self.endpoint.where
         if isinstance(error, openai.RateLimitError):
             if "insufficient_quota" in (error.code, error.type):
                 return ModelRefused(f"{where} has no quota left: {said}; top it up or use another key")
@@ -183,6 +188,11 @@ class Model:
             kind = ContextFull if any(word in said.lower() for word in _FULL) else ModelError
             return kind(f"{where} rejects the request: {said}")
         return ModelUnavailable(f"{where} keeps failing: {said}; check the server, then go on with --resume")
+
+    def _said(self, error: BaseException) -> str:
+        """What went wrong in at most 200 characters on one line; without the key, which some servers repeat."""
+        key = re.escape(self._client.api_key)
+        return re.sub(rf"(?<!\w){key}(?!\w)", "***", _cause(error))[:200]
 
 
 def _call(text: str | None, reasoning: str, finish: str | None, usage: CompletionUsage | None) -> ModelCall:
@@ -223,7 +233,7 @@ def _retry_after(error: Exception) -> float:
 
 
 def _cause(error: BaseException) -> str:
-    """What went wrong in at most 200 characters on one line: the server's own words where it sent some."""
+    """What went wrong on one line: the server's own words where it sent some."""
     if isinstance(error, TimeoutError | openai.APITimeoutError):
         return "no answer in time"
     body = getattr(error, "body", None)
@@ -231,4 +241,4 @@ def _cause(error: BaseException) -> str:
     root: BaseException = error
     while isinstance(error, openai.APIConnectionError) and root.__cause__:
         root = root.__cause__
-    return " ".join(str(message or root).split())[:200] or type(root).__name__
+    return " ".join(str(message or root).split()) or type(root).__name__

@@ -37,21 +37,29 @@ async def serve(gguf: Path) -> AsyncIterator[Endpoint]:
         stderr=asyncio.subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C is for the parent, which then ends the child
     )
-    assert child.stdin and child.stdout
     try:
-        child.stdin.write(json.dumps({"gguf": str(gguf), "alias": alias, "key": key}).encode() + b"\n")
-        await child.stdin.drain()
-        async with asyncio.timeout(START_SECONDS):
-            line = await child.stdout.readline()
-        if not line:
-            raise ModelRefused(f"llama.cpp cannot serve {gguf.name}; is it a whole GGUF, and is memory left?")
-        yield Endpoint(model=alias, base_url=json.loads(line)["base_url"], api_key=key)
-    except TimeoutError as error:
-        raise ModelRefused(f"llama.cpp took more than {START_SECONDS:g} s to load {gguf.name}") from error
+        address = await _address(child, {"gguf": str(gguf), "alias": alias, "key": key})
+        yield Endpoint(model=alias, base_url=address, api_key=key)
     finally:
         if child.returncode is None:
             child.kill()
         await child.wait()
+
+
+async def _address(child: asyncio.subprocess.Process, setup: dict[str, str]) -> str:
+    """Where `child` serves, once it does. Raises `ModelRefused`."""
+    assert child.stdin and child.stdout
+    name = Path(setup["gguf"]).name
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            child.stdin.write(json.dumps(setup).encode() + b"\n")
+            line = await child.stdout.readline()
+    except TimeoutError as error:
+        raise ModelRefused(f"llama.cpp took more than {START_SECONDS:g} s to load {name}") from error
+    if not line:
+        await child.wait()  # killing what has just ended would confuse asyncio
+        raise ModelRefused(f"llama.cpp cannot serve {name}; is it a whole GGUF, and is memory left?")
+    return str(json.loads(line)["base_url"])
 
 
 def main() -> None:

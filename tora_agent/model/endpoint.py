@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from base64 import b64encode
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,7 +30,21 @@ class Endpoint(BaseModel):
         """The endpoint in words, for messages and the log; without a password in the address."""
         if self.embedded:
             return "the embedded model"
-        return _without_password(self.base_url) if self.base_url else "OpenAI's endpoint"
+        return self.address or "OpenAI's endpoint"
+
+    @property
+    def address(self) -> str | None:
+        """The base URL without user and password, which the HTTP client does not take beside a key."""
+        return self.base_url and _without_password(self.base_url)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The user and password of the base URL as they are sent, in the place of a key."""
+        parts = urlsplit(self.base_url or "")
+        if parts.username is None:
+            return {}
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
 
     @property
     def on_this_machine(self) -> bool:
@@ -57,12 +72,20 @@ def choose_endpoint(model: str | None = None, base_url: str | None = None) -> En
                 f"or use --model local{hint}"
             )
         return Endpoint(model="", embedded=True)
-    if base_url and not base_url.startswith(("http://", "https://")):
+    if base_url and not _is_address(base_url):
         said = _without_password(base_url)
         raise UsageError(f"the base URL {said!r} is not an http(s) address; an example: http://127.0.0.1:8000/v1")
     if not base_url and not model:
         raise UsageError("name a model with --model or TORA_MODEL")
     return Endpoint(model=model, base_url=base_url, api_key=api_key)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0  # `port` may raise
+    except ValueError:
+        return False
 
 
 def _without_password(url: str) -> str:

@@ -1,0 +1,498 @@
+"""The client of a model, over HTTP: whole and streamed replies, what is tried again, what is refused at once."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.conftest import model_at, script
+from tora_agent.errors import ContextFull, ModelError, ModelRefused, ModelUnavailable
+from tora_agent.model import Endpoint, Model, Retrying
+from tora_agent.model.scripted import ScriptedServer
+from tora_agent.steps import ModelCall
+
+KEY = "sk-a-secret-that-must-not-show"
+TEXT = "one two  three\nfour five six"
+QUICK = Retrying(tries=3, first_wait=0.01)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+async def ask(model: Model, pieces: list[str | None] | None = None, **options: Any) -> ModelCall:
+    """One call; streamed if there is a list to take the pieces."""
+    on_text = None if pieces is None else pieces.append
+    chosen = {"max_tokens": 100, "temperature": 0.5, "seed": 7} | options
+    return await model.complete([{"role": "user", "content": "hello"}], on_text=on_text, **chosen)
+
+
+def scripted(*turns: Any, **options: Any) -> ScriptedServer:
+    return ScriptedServer(script({"match": "", "turns": list(turns)}, **options))
+
+
+class Served:
+    """A server with a handler of one's own for chats: its address and the bodies it received."""
+
+    def __init__(self) -> None:
+        self.base_url = ""
+        self.requests: list[dict[str, Any]] = []
+
+    def endpoint(self, model: str = "m") -> Endpoint:
+        return Endpoint(model=model, base_url=self.base_url, api_key=KEY)
+
+
+@asynccontextmanager
+async def serving(chat: Handler, models: Handler | None = None) -> AsyncIterator[Served]:
+    served = Served()
+
+    async def record(request: web.Request) -> web.StreamResponse:
+        served.requests.append(await request.json())
+        return await chat(request)
+
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", record)
+    if models:
+        app.router.add_get("/v1/models", models)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    served.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    try:
+        yield served
+    finally:
+        await runner.cleanup()
+
+
+def whole(content: str | None, finish_reason: str | None = "stop", **fields: Any) -> web.Response:
+    """A completion with the fewest fields."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": finish_reason}
+    return web.json_response({"choices": [choice], **fields})
+
+
+def refusal(status: int, message: str, **fields: Any) -> web.Response:
+    return web.json_response({"error": {"message": message, **fields}}, status=status)
+
+
+def answering(response: Callable[[], web.Response]) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return response()
+
+    return handle
+
+
+def models_named(*names: str) -> Handler:
+    return answering(lambda: web.json_response({"object": "list", "data": [{"id": name} for name in names]}))
+
+
+def chunk(delta: dict[str, Any], finish_reason: str | None = None) -> str:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return f"data: {json.dumps({'model': 'm', 'choices': [choice]})}\n\n"
+
+
+# Replies
+
+
+@pytest.mark.anyio
+async def test_a_streamed_reply_is_the_same_as_a_whole_one() -> None:
+    pieces: list[str | None] = []
+    turn = {"content": TEXT, "reasoning": "let me think"}
+    async with scripted(turn, model="tiny") as server, model_at(server) as model:
+        plain, streamed = await ask(model), await ask(model, pieces)
+        assert (model.reported, model.fingerprint[:3]) == ("tiny", "fp_")
+    timeless = {"seconds"}
+    assert plain.model_dump(exclude=timeless) == streamed.model_dump(exclude=timeless)
+    assert "".join(piece or "None" for piece in pieces) == plain.raw == TEXT
+    assert len(pieces) == 6
+    assert (plain.usage.calls, plain.usage.prompt_tokens, plain.usage.completion_tokens) == (1, 1, 9)
+    assert plain.finish_reason == "stop"
+
+
+@pytest.mark.anyio
+async def test_the_request_says_what_was_asked() -> None:
+    async with scripted(TEXT) as server, model_at(server) as model:
+        call = await ask(model, max_tokens=5, temperature=0.25, seed=11, stop=("five",))
+        await ask(model)
+        first, second = server.requests
+    assert first == {
+        "model": "scripted",
+        "messages": [{"role": "user", "content": "hello"}],
+        "max_tokens": 5,
+        "temperature": 0.25,
+        "seed": 11,
+        "stop": ["five"],
+    }
+    assert call.raw == "one two  three\nfour "
+    assert "stop" not in second
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_reply_cut_by_the_token_limit_says_so(stream: bool) -> None:
+    async with scripted(TEXT) as server, model_at(server) as model:
+        call = await ask(model, [] if stream else None, max_tokens=2)
+    assert (call.raw, call.finish_reason, call.usage.completion_tokens) == ("one two", "length", 2)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True])
+async def test_reasoning_is_kept_apart_from_the_reply(stream: bool) -> None:
+    pieces: list[str | None] = []
+    async with scripted({"content": "six", "reasoning": "let me think"}) as server, model_at(server) as model:
+        call = await ask(model, pieces if stream else None)
+    assert (call.raw, call.reasoning) == ("six", "let me think")
+    assert pieces == (["six"] if stream else [])
+
+
+@pytest.mark.anyio
+async def test_reasoning_under_its_newer_name() -> None:
+    message = {"role": "assistant", "content": "six", "reasoning": "let me think"}
+    body = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    async with serving(answering(lambda: web.json_response(body))) as served, Model(served.endpoint()) as model:
+        call = await ask(model)
+    assert (call.raw, call.reasoning) == ("six", "let me think")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("content", ["six", "", None])
+async def test_a_reply_with_the_fewest_fields_is_enough(content: str | None) -> None:
+    async with serving(answering(lambda: whole(content))) as served, Model(served.endpoint()) as model:
+        call = await ask(model)
+        assert (model.reported, model.fingerprint) == ("", "")
+    assert (call.raw, call.usage.calls, call.usage.completion_tokens) == (content or "", 1, 0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True])
+async def test_lone_surrogates_become_valid_text(stream: bool) -> None:
+    async def chat(request: web.Request) -> web.StreamResponse:
+        if not stream:
+            return whole("a \ud83d b")
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for line in (chunk({"content": "a \ud83d"}), chunk({"content": " b"}, "stop"), "data: [DONE]\n\n"):
+            await response.write(line.encode())
+        return response
+
+    pieces: list[str | None] = []
+    async with serving(chat) as served, Model(served.endpoint()) as model:
+        call = await ask(model, pieces if stream else None)
+    assert call.raw == "a ? b"
+    assert [piece.encode() for piece in pieces if piece] == ([b"a ?", b" b"] if stream else [])
+    assert ModelCall.model_validate_json(call.model_dump_json()) == call
+
+
+# What is tried again
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"fault": "rate_limit"},
+        {"fault": "rate_limit", "retry_after": 1},
+        {"fault": "server_error"},
+        {"fault": "html_error"},
+        {"fault": "cut_stream"},
+        {"fault": "malformed_json"},
+    ],
+    ids=lambda fault: "-".join(map(str, fault.values())),
+)
+async def test_a_passing_fault_is_survived(fault: dict[str, Any], stream: bool) -> None:
+    pieces: list[str | None] = []
+    wait = fault.get("retry_after", 0.005)
+    async with scripted({"content": TEXT, "times": 1} | fault) as server, model_at(server) as model:
+        started = time.monotonic()
+        call = await ask(model, pieces if stream else None)
+        assert time.monotonic() - started >= wait
+        assert len(server.requests) == 2
+        assert server.requests[0] == server.requests[1]
+    assert (call.raw, call.finish_reason) == (TEXT, "stop")
+    if stream:
+        last = "".join(piece or "|" for piece in pieces).split("|")
+        begun = "one two  three" if fault["fault"] in ("cut_stream", "malformed_json") else ""
+        assert last == [begun, TEXT]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("fault", ["rate_limit", "server_error", "html_error", "cut_stream", "malformed_json"])
+async def test_a_lasting_fault_ends_after_all_tries(fault: str) -> None:
+    async with scripted({"fault": fault}) as server, model_at(server) as model:
+        with pytest.raises(ModelUnavailable) as caught:
+            await ask(model)
+        assert len(server.requests) == 3
+    assert server.base_url in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not isinstance(caught.value, ModelRefused)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_reply_without_a_finish_reason_is_not_whole(stream: bool) -> None:
+    async with serving(answering(lambda: whole("half", None))) as served, Model(served.endpoint(), QUICK) as model:
+        with pytest.raises(ModelUnavailable, match="keeps failing"):
+            await ask(model, [] if stream else None)
+    assert len(served.requests) == 3
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("body", ["{}", '{"choices": []}', "null", "<html>a web page</html>", ""])
+async def test_a_reply_without_a_message_is_not_whole(body: str) -> None:
+    kind = "text/html" if "<" in body else "application/json"
+    page = answering(lambda: web.Response(text=body, content_type=kind))
+    async with serving(page) as served, Model(served.endpoint(), QUICK) as model:
+        with pytest.raises(ModelUnavailable, match="keeps failing"):
+            await ask(model)
+    assert len(served.requests) == 3
+
+
+@pytest.mark.anyio
+async def test_waiting_for_another_try_is_no_working_time() -> None:
+    turn = {"content": TEXT, "fault": "rate_limit", "times": 1, "retry_after": 1}
+    async with scripted(turn) as server, model_at(server) as model:
+        started = time.monotonic()
+        call = await ask(model)
+    assert call.seconds < time.monotonic() - started - 1
+
+
+# What is refused at once
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [("quota", "has no quota left"), ("bad_key", "OPENAI_API_KEY"), ("unknown_model", "'scripted'.*--model")],
+)
+async def test_what_only_the_user_can_mend_is_refused_at_once(fault: str, words: str, stream: bool) -> None:
+    async with scripted({"fault": fault}) as server, model_at(server) as model:
+        with pytest.raises(ModelRefused, match=words) as caught:
+            await ask(model, [] if stream else None)
+        assert len(server.requests) == 1
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.anyio
+async def test_a_bad_key_is_refused_on_entering() -> None:
+    async with scripted("x", api_key="another") as server:
+        with pytest.raises(ModelRefused, match=r"refuses the key.*OPENAI_API_KEY"):
+            async with model_at(server):
+                pass
+        assert server.requests == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("user", ["", "user:secret@"])
+async def test_an_endpoint_that_cannot_be_reached_is_refused(user: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        started = time.monotonic()
+        with pytest.raises(ModelRefused, match=r"cannot reach http://127\.0\.0\.1.*--base-url") as caught:
+            async with Model(Endpoint(model="m", base_url=f"http://{user}127.0.0.1:{taken.getsockname()[1]}/v1")):
+                pass
+    assert time.monotonic() - started < 5
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.anyio
+async def test_a_user_and_password_in_the_address_are_sent_in_the_place_of_a_key() -> None:
+    seen: list[str | None] = []
+
+    async def chat(request: web.Request) -> web.StreamResponse:
+        seen.append(request.headers.get("Authorization"))
+        return whole("fine")
+
+    async with serving(chat) as served:
+        named = served.base_url.replace("//", "//user:p%40ss@")
+        for key in (None, KEY):
+            async with Model(Endpoint(model="m", base_url=named, api_key=key), QUICK) as model:
+                assert (await ask(model)).raw == "fine"
+    assert seen == ["Basic " + base64.b64encode(b"user:p@ss").decode()] * 2
+
+
+@pytest.mark.anyio
+async def test_an_empty_variable_for_the_address_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.close()
+
+    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        monkeypatch.setenv("OPENAI_BASE_URL", "")
+        with pytest.raises(ModelRefused, match="cannot reach OpenAI's endpoint"):
+            async with Model(Endpoint(model="m", api_key=KEY)):
+                pass
+    assert set(asked) == {b"CONNECT api.openai.com:443 HTTP/1.1\r\n"}
+
+
+@pytest.mark.anyio
+async def test_a_server_that_never_answers_is_refused() -> None:
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(mute, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        started = time.monotonic()
+        with pytest.raises(ModelRefused, match=r"cannot reach .*: no answer in time"):
+            async with Model(Endpoint(model="m", base_url=f"http://127.0.0.1:{port}/v1")):
+                pass
+        assert time.monotonic() - started < 12
+
+
+@pytest.mark.anyio
+async def test_a_full_context_is_an_error_of_its_own() -> None:
+    said = "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens."
+    chat = answering(lambda: refusal(400, said, type="BadRequestError", code="400"))
+    async with serving(chat) as served, Model(served.endpoint(), QUICK) as model:
+        with pytest.raises(ContextFull, match="maximum context length is 4096"):
+            await ask(model)
+    assert len(served.requests) == 1
+
+
+@pytest.mark.anyio
+async def test_another_bad_request_is_not_tried_again() -> None:
+    chat = answering(lambda: refusal(400, "messages: too\nmany", type="invalid_request_error"))
+    async with serving(chat) as served, Model(served.endpoint(), QUICK) as model:
+        with pytest.raises(ModelError, match="rejects the request: messages: too many") as caught:
+            await ask(model)
+    assert type(caught.value) is ModelError
+    assert len(served.requests) == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500])
+async def test_a_key_that_the_server_repeats_is_in_no_message(status: int) -> None:
+    chat = answering(lambda: refusal(status, f"no way with the key {KEY}", code="insufficient_quota"))
+    async with serving(chat) as served, Model(served.endpoint(), QUICK) as model:
+        with pytest.raises(ModelError, match="no way with the key") as caught:
+            await ask(model)
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.anyio
+async def test_a_key_that_the_server_repeats_on_entering_is_in_no_message() -> None:
+    models = answering(lambda: refusal(401, f"no way with the key {KEY}"))
+    async with serving(answering(lambda: whole("x")), models) as served:
+        with pytest.raises(ModelRefused, match="no way with the key") as caught:
+            async with Model(served.endpoint()):
+                pass
+    assert KEY not in str(caught.value)
+
+
+# Parameters that an endpoint does not take
+
+
+def picky(*refused: str) -> Handler:
+    """A server that refuses these parameters, one at a time."""
+
+    async def chat(request: web.Request) -> web.StreamResponse:
+        asked = await request.json()
+        await asyncio.sleep(0.05)
+        for parameter in refused:
+            if parameter in asked:
+                said = f"Unsupported parameter: '{parameter}' is not supported with this model."
+                return refusal(400, said, param=parameter, code="unsupported_parameter")
+        return whole("fine")
+
+    return chat
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("parameter", ["stop", "temperature", "seed"])
+async def test_an_unsupported_parameter_is_left_out_from_then_on(parameter: str) -> None:
+    async with serving(picky(parameter)) as served, Model(served.endpoint(), QUICK) as model:
+        replies = [(await ask(model, stop=("x",))).raw for _ in range(2)]
+    assert replies == ["fine", "fine"]
+    first, second, third = served.requests
+    assert second == third == {key: value for key, value in first.items() if key != parameter}
+
+
+@pytest.mark.anyio
+async def test_max_tokens_is_renamed_from_then_on() -> None:
+    async with serving(picky("max_tokens")) as served, Model(served.endpoint(), QUICK) as model:
+        await ask(model, max_tokens=40)
+        await ask(model, max_tokens=30)
+    limits = [(r.get("max_tokens"), r.get("max_completion_tokens")) for r in served.requests]
+    assert limits == [(40, None), (None, 40), (None, 30)]
+
+
+@pytest.mark.anyio
+async def test_several_unsupported_parameters_cost_no_tries() -> None:
+    refused = ("stop", "max_tokens", "temperature", "seed")
+    async with serving(picky(*refused)) as served, Model(served.endpoint(), Retrying(tries=1)) as model:
+        assert (await ask(model, stop=("x",))).raw == "fine"
+    assert len(served.requests) == 5
+
+
+@pytest.mark.anyio
+async def test_calls_made_at_once_all_learn_of_an_unsupported_parameter() -> None:
+    async with serving(picky("stop", "max_tokens")) as served, Model(served.endpoint(), QUICK) as model:
+        calls = await asyncio.gather(*(ask(model, stop=("x",)) for _ in range(8)))
+    assert [call.raw for call in calls] == ["fine"] * 8
+    assert len(served.requests) <= 24
+
+
+@pytest.mark.anyio
+async def test_a_parameter_that_cannot_be_left_out_is_an_error() -> None:
+    async with serving(picky("messages")) as served, Model(served.endpoint(), QUICK) as model:
+        with pytest.raises(ModelError, match="'messages' is not supported"):
+            await ask(model)
+    assert len(served.requests) == 1
+
+
+# Which model
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "models",
+    [
+        None,
+        answering(lambda: web.Response(status=501)),
+        answering(lambda: web.Response(text="<html>a web page</html>", content_type="text/html")),
+        answering(lambda: web.Response(text="not json", content_type="application/json")),
+        answering(lambda: web.json_response({})),
+        answering(lambda: web.json_response({"object": "list", "data": None})),
+        answering(lambda: web.json_response({"object": "list", "data": []})),
+        answering(lambda: web.json_response({"object": "list", "data": [{}]})),
+    ],
+    ids=["none", "error", "page", "malformed", "nothing", "null", "empty", "nameless"],
+)
+async def test_a_server_need_not_list_its_models(models: Handler | None) -> None:
+    async with serving(answering(lambda: whole("fine")), models) as served:
+        async with Model(served.endpoint("m")) as model:
+            assert (await ask(model)).raw == "fine"
+        with pytest.raises(ModelRefused, match="name a model"):
+            async with Model(served.endpoint("")):
+                pass
+    assert served.requests[0]["model"] == "m"
+
+
+@pytest.mark.anyio
+async def test_the_only_model_is_taken_where_none_is_named() -> None:
+    fine = answering(lambda: whole("fine"))
+    async with serving(fine, models_named("only")) as served, Model(served.endpoint("")) as model:
+        await ask(model)
+        assert model.name == "only"
+    assert served.requests[0]["model"] == "only"
+
+
+@pytest.mark.anyio
+async def test_of_several_models_one_must_be_named() -> None:
+    async with serving(answering(lambda: whole("fine")), models_named("small", "large")) as served:
+        with pytest.raises(ModelRefused, match="--model or TORA_MODEL; it serves small, large"):
+            async with Model(served.endpoint("")):
+                pass
+        async with Model(served.endpoint("large")) as model:
+            assert model.name == "large"
