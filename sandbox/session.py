@@ -61,7 +61,8 @@ class Session:
     async def run(self, code: str, timeout: float | None = None) -> CellResult:
         """Run `code` as one cell and return its result within `timeout` + 5 seconds, whatever the code does.
 
-        `timeout` is in seconds (default: `limits.cell_seconds`). Raises `SandboxError` where the sandbox itself fails.
+        `timeout` is in seconds (default: `limits.cell_seconds`) and does not count the start of a kernel, which is
+        due in the first cell and after a lost one. Raises `SandboxError` where the sandbox itself fails.
         """
         async with self._lock:
             if self._death and self._death.done():

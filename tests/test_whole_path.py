@@ -25,7 +25,7 @@ def small_model() -> Path:
 
 def test_real_model_is_evaluated(small_model: Path, engine: docker.DockerClient, tora: Tora, tmp_path: Path) -> None:
     words = ["--model", f"local:{SMALL}", "--limit", 2, "--prompt", "tora", "--shots", 1, "--max-tokens", 300]
-    done = tora("eval", "sample", *words, timeout=600)
+    done = tora("eval", "sample", *words, timeout=1200)
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "runs").iterdir()
     run = Run.read(folder)

@@ -140,7 +140,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, server: ScriptedServer) -
     cwd = tmp_path_factory.mktemp("finished")
     jsonl(cwd / "own.jsonl", *ROWS)
     done = tora_in(cwd, *arguments(server), OPENAI_API_KEY=KEY)
-    assert done.status == 0, done.err
+    assert done.status == 0, done.out + done.err
     return Finished(cwd, only_run(cwd), done, list(server.requests))
 
 
@@ -245,7 +245,7 @@ def test_no_container_is_left(finished: Finished, engine: docker.DockerClient) -
 
 def test_show_lists_every_sample_with_its_verdict(finished: Finished) -> None:
     done = tora_in(finished.cwd, "show", "last")
-    assert done.status == 0, done.err
+    assert done.status == 0, done.out + done.err
     shown = [line.split() for line in done.out.splitlines() if line.strip().startswith("own/")]
     listed = [(IDS[i], str(k), str(LEVELS[i]), VERDICTS[i]) for i, k in product(range(12), (0, 1))]
     assert [tuple(words[:4]) for words in shown] == listed
@@ -254,7 +254,7 @@ def test_show_lists_every_sample_with_its_verdict(finished: Finished) -> None:
 
 def test_show_prints_one_problem_by_the_end_of_its_id(finished: Finished) -> None:
     done = tora_in(finished.cwd, "show", finished.run, "]5")
-    assert done.status == 0, done.err
+    assert done.status == 0, done.out + done.err
     assert done.out.count("Problem 5.") == done.out.count("print(5 * 7 // 7)") == 2
     assert done.out.count("gold 5 -> correct") == 2
     assert IDS[5] in done.out and IDS[4] not in done.out
@@ -401,7 +401,7 @@ def test_faults_that_pass_are_survived(cwd: Path, engine: docker.DockerClient) -
     entries = [entry(i + 1, fault=fault, times=1) for i, fault in enumerate(faults)]
     with serving(script(entry(0, fault="rate_limit", times=1, retry_after=0.2), *entries)) as server:
         done = tora_in(cwd, *arguments(server, "--limit", 5))
-    assert done.status == 0, done.err
+    assert done.status == 0, done.out + done.err
     assert "100.0 ± 0.0 % (10/10)" in done.out
 
 
