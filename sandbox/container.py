@@ -147,7 +147,9 @@ class Container:
     def remove(self) -> None:
         """Kill the container and delete its directory. Safe to call twice."""
         self.stream.close()
-        _remove(self.client, self.id)
+        # An engine that is gone has taken the container with it, or the next `cleanup` removes it.
+        with suppress(docker.errors.DockerException, OSError):
+            _remove(self.client, self.id)
         _delete(self.folder)
 
 

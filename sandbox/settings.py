@@ -10,9 +10,9 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    memory_mib: int = Field(1024, ge=64)
+    memory_mib: int = Field(1024, ge=128)
     """Memory of all the session's processes and files together, in MiB; there is no swap."""
-    processes: int = Field(64, ge=8)
+    processes: int = Field(64, ge=16)
     """Processes and threads."""
     cpus: float = Field(1.0, gt=0)
     """Processor cores."""

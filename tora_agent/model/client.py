@@ -62,26 +62,28 @@ class Model:
     async def __aenter__(self) -> Self:
         """Reach the endpoint once. Raises `ModelRefused` if it cannot be reached in 10 s or refuses the key."""
         try:
+            served = await self._served()
+            self.name = self.name or _only(served, self.endpoint)
+        except BaseException:
+            await self._client.close()
+            raise
+        return self
+
+    async def _served(self) -> list[str]:
+        """The ids of the models that the endpoint says it serves; empty where it does not say."""
+        try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 listed = await self._client.models.list(timeout=CONNECT_SECONDS)
-            served = [model.id for model in listed.data if model.id]
+            return [model.id for model in listed.data if model.id]
         except (openai.APIConnectionError, TimeoutError) as error:
-            await self._client.close()
             raise ModelRefused(
                 f"cannot reach {self.endpoint.where}: {self._said(error)}; is the server up and the address right "
                 "(--base-url, OPENAI_BASE_URL)?"
             ) from error
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-            await self._client.close()
             raise self._explain(error) from error
         except (openai.OpenAIError, ValueError, AttributeError, TypeError):
-            served = []  # not every server lists its models, and some send a web page instead
-        try:
-            self.name = self.name or _only(served, self.endpoint)
-        except ModelRefused:
-            await self._client.close()
-            raise
-        return self
+            return []  # not every server lists its models, and some send a web page instead
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
