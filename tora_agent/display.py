@@ -53,7 +53,9 @@ def after_reasoning(step: dict[str, Any]) -> Iterator[RenderableType]:
 
 
 def _code(code: str) -> RenderableType:
-    return Padding(Syntax(_short(code), "python", theme="ansi_dark", background_color="default", word_wrap=True), (0, 0, 0, 2))
+    return Padding(
+        Syntax(_short(code), "python", theme="ansi_dark", background_color="default", word_wrap=True), (0, 0, 0, 2)
+    )
 
 
 def _output(result: dict[str, Any]) -> RenderableType:
