@@ -1,7 +1,7 @@
 # `make demo` and `make test` set up all they need on a fresh Debian or Ubuntu machine.
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALLED := .venv/.installed-$(shell cat pyproject.toml | sha256sum | cut -c1-12)
+INSTALLED := .venv/.installed-$(shell pwd | cat - pyproject.toml | sha256sum | cut -c1-12)
 PROBLEM ?= How many positive integers less than 1000 are divisible by neither 7 nor 11?
 
 .PHONY: help demo test lint setup docker image model bench-replay clean
@@ -22,20 +22,20 @@ lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-setup: $(INSTALLED) docker image ## what both need: the package, a Docker Engine, the sandbox image
+setup: docker $(INSTALLED) image ## what both need: the package, a Docker Engine, the sandbox image
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "make: Python 3.11 or newer is needed; set PYTHON=python3.x" >&2; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || sh scripts/venv.sh
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@rm -f .venv/.installed-* && touch $@
 
 docker: ## make sure that a Docker Engine answers
 	@sh scripts/docker.sh
 
-image: $(INSTALLED) docker ## build the sandbox image if it is missing
+image: docker $(INSTALLED) ## build the sandbox image if it is missing
 	$(BIN)/tora sandbox build
 
 model: $(INSTALLED) ## get the embedded model (1.1 GB) if it is missing

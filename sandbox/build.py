@@ -236,7 +236,7 @@ def _need_debootstrap(say: Say) -> None:
     if missing:
         say(f"base: installing {' '.join(missing)}")
         _run(["apt-get", "update", "-qq"], "apt-get update", "check the network")
-        install = ["apt-get", "install", "-qq", "--no-install-recommends", *missing]
+        install = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-qq", "--no-install-recommends", *missing]
         _run(install, "apt-get install", f"install {' and '.join(missing)}")
 
 
@@ -293,4 +293,7 @@ def _bake(client: docker.DockerClient, context: Path, name: str, base: str) -> N
             output += event.get("stream", "")
             if "error" in event:
                 said = _line(f"{output}\n{event['error']}", last=4)
-                raise BuildError(f"image build failed: {said}; mend sandbox/image, then build again")
+                # Only a step that ran and failed has a code; all else, such as a full disk, is the engine's.
+                stepped = (event.get("errorDetail") or {}).get("code")
+                advice = "mend sandbox/image" if stepped else "check the Docker Engine's disk and `docker info`"
+                raise BuildError(f"image build failed: {said}; {advice}, then build again")

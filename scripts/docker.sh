@@ -21,8 +21,7 @@ answers() {
 }
 
 install_engine() {
-    export DEBIAN_FRONTEND=noninteractive
-    { apt-get update -qq && apt-get install -y -qq --no-install-recommends docker.io; } >"$log" 2>&1 9>&- || {
+    sh "$(dirname "$0")/apt.sh" docker.io >"$log" 2>&1 9>&- || {
         tail -n 20 "$log" >&2
         give_up "apt-get could not install docker.io (above); install a Docker Engine by hand"
     }
@@ -43,10 +42,13 @@ start_engine() {
 }
 
 answers && exit 0
-[ "${host#unix://}" = /var/run/docker.sock ] || give_up "DOCKER_HOST=$host does not answer; start it or unset DOCKER_HOST"
-[ "$(id -u)" = 0 ] || [ -w /var/run/docker.sock ] || [ ! -S /var/run/docker.sock ] ||
-    give_up "$(id -un) may not use /var/run/docker.sock; run: sudo usermod -aG docker $(id -un), and log in again"
-[ "$(id -u)" = 0 ] || give_up "no Docker Engine answers; run: sudo sh scripts/docker.sh"
+socket=${host#unix://}
+join="sudo usermod -aG docker $(id -un)"
+[ "$(id -u)" = 0 ] || [ ! -S "$socket" ] || [ -w "$socket" ] ||
+    give_up "$(id -un) may not use $socket; run: $join, log in again and run this again"
+[ "$socket" = /var/run/docker.sock ] || give_up "DOCKER_HOST=$host does not answer; start it or unset DOCKER_HOST"
+[ "$(id -u)" = 0 ] ||
+    give_up "no Docker Engine answers; run: sudo sh scripts/docker.sh && $join, log in again and run this again"
 [ -e /etc/debian_version ] || command -v dockerd >/dev/null ||
     give_up "no Docker Engine here; install it (https://docs.docker.com/engine/install/) and run this again"
 exec 9>/run/lock/tora-docker.lock

@@ -6,9 +6,9 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     echo "venv: $advice" >&2
     exit 2
 fi
-export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
-{ apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; } >"$log" 2>&1 || {
+trap 'rm -f "$log"' EXIT
+sh "$(dirname "$0")/apt.sh" python3-venv >"$log" 2>&1 || {
     tail -n 20 "$log" >&2
     echo "venv: apt-get failed (above); $advice" >&2
     exit 2
