@@ -9,13 +9,14 @@ from sandbox.box import Sandbox
 from sandbox.errors import DockerUnavailable, ImageMissing, KernelFailed, SandboxError
 from sandbox.result import CellError, CellResult
 from sandbox.session import Session
-from sandbox.settings import Limits
+from sandbox.settings import Isolation, Limits
 
 __all__ = [
     "CellError",
     "CellResult",
     "DockerUnavailable",
     "ImageMissing",
+    "Isolation",
     "KernelFailed",
     "Limits",
     "Sandbox",

@@ -38,6 +38,8 @@ OFFICIAL_BASE = "python:3.11-slim"
 SUITE, INCLUDE = "bookworm", "python3"  # the Debian release whose Python is 3.11
 # A pull must show within the first that a registry answers, and may then take as long as it needs.
 FIRST_EVENT_S, IDLE_S = 12.0, 300.0
+_PACKAGES = ("Dockerfile.site", "requirements.txt")
+"""What the image of all packages is made of, on which an image with other code of ours is a matter of seconds."""
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # Folders of a Debian system that are of no use in a container, or that Docker fills itself.
 _EMPTIED = {"dev", "proc", "sys", "run", "tmp", "var/log", "var/cache/apt", "var/lib/apt/lists"}
@@ -86,14 +88,18 @@ def build(client: docker.DockerClient, *, say: Say, folder: Traversable | None =
 
 def _build(client: docker.DockerClient, name: str, inputs: dict[str, bytes], say: Say) -> str:
     began = time.monotonic()
-    wheels = _wheelhouse(inputs["requirements.txt"], say)
-    base = _base(client, say)
-    say(f"image: building on {base}")
+    packages = {file: inputs[file] for file in _PACKAGES}
+    site_image = _name(packages, "tora-site")
     with _scratch("wheelhouse") as scratch:
-        site, context = scratch / "site", scratch / "context.tar"
-        _pip("install", wheels, f"--target={site}", "--no-compile", "--no-index", f"--find-links={wheels}")
-        _pack(context, inputs, site)
-        _bake(client, context, name, base)
+        if not _image_id(client, site_image):
+            wheels = _wheelhouse(inputs["requirements.txt"], say)
+            base = _base(client, say)
+            say(f"image: installing the packages on {base}")
+            site = scratch / "site"
+            _pip("install", wheels, f"--target={site}", "--no-compile", "--no-index", f"--find-links={wheels}")
+            _bake(client, _packed(scratch, packages, site), "Dockerfile.site", site_image, base)
+        say(f"image: building on {site_image}")
+        _bake(client, _packed(scratch, inputs), "Dockerfile", name, site_image)
     say(f"image: {name} built in {time.monotonic() - began:.0f} s")
     return str(client.images.get(name).id)
 
@@ -103,10 +109,10 @@ def _inputs(folder: Traversable | None) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in sorted(found, key=lambda f: f.name) if file.is_file()}
 
 
-def _name(inputs: dict[str, bytes]) -> str:
+def _name(inputs: dict[str, bytes], repository: str = "tora-sandbox") -> str:
     # Sizes and names go in as well, or moving bytes from one file to the next would not show.
     parts = [f"{name}\0{len(data)}\0".encode() + data for name, data in inputs.items()]
-    return f"tora-sandbox:{_hash(*parts)}"
+    return f"{repository}:{_hash(*parts)}"
 
 
 def _hash(*parts: bytes) -> str:
@@ -261,13 +267,16 @@ def _slim_system(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
     return None if str(path.parent) in _EMPTIED or str(path) in _HOSTS_OWN else entry
 
 
-def _pack(context: Path, inputs: dict[str, bytes], site: Path) -> None:
+def _packed(scratch: Path, inputs: dict[str, bytes], site: Path | None = None) -> Path:
+    context = scratch / "context.tar"
     with tarfile.open(context, "w") as tar:
         for name, data in inputs.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(data)
             tar.addfile(entry, io.BytesIO(data))
-        tar.add(site, "site", filter=_slim_package)
+        if site:
+            tar.add(site, "site", filter=_slim_package)
+    return context
 
 
 def _slim_package(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
@@ -282,9 +291,10 @@ def _slim_package(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
     return entry
 
 
-def _bake(client: docker.DockerClient, context: Path, name: str, base: str) -> None:
+def _bake(client: docker.DockerClient, context: Path, dockerfile: str, name: str, base: str) -> None:
     labels = {"tora.image": name.partition(":")[2]}
     options: dict[str, Any] = {"custom_context": True, "network_mode": "none", "rm": True, "forcerm": True}
+    options["dockerfile"] = dockerfile
     output = ""
     with context.open("rb") as file:
         for event in client.api.build(

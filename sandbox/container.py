@@ -1,32 +1,31 @@
-"""The container of a session: how it is locked down, started, looked at and removed. Every call here blocks."""
+"""The container of the sessions: how it is locked down, started and removed. Every call here blocks."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-import signal
-import socket
-import tempfile
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import docker
-from docker.types import LogConfig, Mount, Ulimit
+from docker.types import LogConfig, Ulimit
 
 from sandbox.build import find_image, image_name
 from sandbox.errors import DockerUnavailable, ImageMissing, KernelFailed
 from sandbox.settings import Limits
 
 LABEL = "tora.owner"
-SOCKETS = "/run/tora"
-USER = "10001:10001"
-"""User and group inside. Not the host user's own, or a session could take back the directory of its sockets."""
-FOLDERS = Path("/tmp")
-"""On the host. Short: the path of a socket must stay under 107 characters."""
+CAPABILITIES = ["SETUID", "SETGID", "KILL", "CHOWN"]
 _MIB = 1 << 20
+_SERVER_MIB = 512
+"""What the supervisor and the fork server need beside the sessions."""
+_INLINE = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+"""Has matplotlib send its figures to the kernel's front end."""
+_FIRST_UIDS = range(1_900_000_000, 2_100_000_000, 1024)
+"""Above the ranges that systemd, useradd and container managers give away; a container takes one block of them."""
 
 
 def connect() -> docker.DockerClient:
@@ -49,44 +48,77 @@ def require_image(client: docker.DockerClient) -> str:
 
 
 def owner() -> str:
-    """This process as it stands in labels and directory names: its pid and start time, since pids are used again."""
-    return f"{os.getpid()}.{_started(os.getpid())}"
+    """This process as it stands in labels: its pid and start time, since pids are used again, and its realm."""
+    return f"{os.getpid()}.{_started(os.getpid())}.{_realm()}"
 
 
-def options(limits: Limits, sockets: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Size:
+    """How many sessions a container holds, and what they may use together."""
+
+    slots: int
+    spares: int
+    """Kernels forked ahead."""
+    memory_mib: int
+    processes: int
+    cpus: float
+
+
+def size_for(client: docker.DockerClient, limits: Limits, *, alone: bool, spares: int) -> Size:
+    """The size of a container for one session (`alone`) or for many, on the machine of the Docker Engine."""
+    if alone:
+        return Size(1, 1, limits.memory_mib + _SERVER_MIB, limits.processes + 32, limits.cpus)
+    machine = client.info()
+    memory = max(limits.memory_mib + _SERVER_MIB, machine["MemTotal"] // _MIB * 3 // 4)
+    return Size(256, spares, memory, min(256 * limits.processes, 8192), machine["NCPU"])
+
+
+def options(limits: Limits, size: Size) -> dict[str, Any]:
     """Every hardening option of the container, with its reason."""
     files = limits.files_mib
     return {
-        # No interface but loopback: nothing to call home to. The kernel is reached through unix sockets.
+        # No interface but loopback: nothing to call home to. All that crosses is standard input and output.
         "network_mode": "none",
-        # Nothing of the image can be changed, so that nothing outlives a cell but what is in /tmp.
+        # Nothing of the image can be changed, so that nothing outlives a session.
         "read_only": True,
-        # The only writable place, in memory, sized, and without device files or set-user-id programs.
+        # The only writable places, in memory. One for each session, so that none can fill another's; without device
+        # files or set-user-id programs, and with an end to the number of files, too. matplotlib, which the fork server
+        # imports, wants one as well.
         "tmpfs": {
-            "/tmp": f"rw,nosuid,nodev,size={files}m,mode=1777",
-            "/dev/shm": "rw,nosuid,nodev,noexec,size=16m",
+            "/opt/tora/matplotlib": "rw,nosuid,nodev,noexec,size=1m",
+            **{
+                f"/slots/{slot}": f"rw,nosuid,nodev,size={files}m,nr_inodes=16k,mode=0700" for slot in range(size.slots)
+            },
         },
-        "mounts": [Mount(SOCKETS, str(sockets), type="bind")],
-        # Root's powers are of no use to mathematics, and cannot be had back through set-user-id programs.
+        # Only the fork server is root, and this is all it can do as root: turn into a session's user (SETUID, SETGID),
+        # give the session its directory (CHOWN) and end it (KILL). No session has any of them.
         "cap_drop": ["ALL"],
+        "cap_add": CAPABILITIES,
+        # They cannot be had back through set-user-id programs. Docker's own seccomp profile stays on; the supervisor
+        # adds a filter of its own (`image/lockdown.py`).
         "security_opt": ["no-new-privileges:true"],
-        # One session cannot starve the host: memory without swap, processes, processor time, descriptors, file size.
-        "mem_limit": limits.memory_mib * _MIB,
-        "memswap_limit": limits.memory_mib * _MIB,
-        "pids_limit": limits.processes,
-        "nano_cpus": int(limits.cpus * 1e9),
+        # The sessions together cannot starve the host: memory without swap, processes, processor time. The limits of
+        # each session are set as it starts, and watched over by the supervisor.
+        "mem_limit": size.memory_mib * _MIB,
+        "memswap_limit": size.memory_mib * _MIB,
+        "pids_limit": size.processes + 32,
+        "nano_cpus": int(size.cpus * 1e9),
         "ulimits": [
-            Ulimit(name="nofile", soft=512, hard=512),
+            # Two for each session in the supervisor; a session itself gets fewer.
+            Ulimit(name="nofile", soft=4096, hard=4096),
             Ulimit(name="fsize", soft=files * _MIB, hard=files * _MIB),
             Ulimit(name="core", soft=0, hard=0),
         ],
-        # If the host itself runs out of memory, sessions go first.
+        # If the host itself runs out of memory, the sandbox goes first.
         "oom_score_adj": 500,
         # An init that reaps zombies and passes signals on: without it every stop takes ten seconds.
         "init": True,
-        # What a session prints past its kernel would otherwise fill the host's disk.
+        # What comes out is read as it comes; a log would fill the host's disk.
         "log_config": LogConfig(type="none"),
-        "ipc_mode": "private",
+        # No memory shared with other containers, and no /dev/shm that the sessions would share.
+        "ipc_mode": "none",
+        # When it has ended, as it does when its owner is gone, nothing is left of it.
+        "auto_remove": True,
     }
 
 
@@ -96,89 +128,73 @@ class Container:
 
     client: docker.DockerClient
     id: str
-    folder: Path
-    """A directory of the host that only its owner can enter; `folder/s` holds the kernel's sockets."""
-    stream: socket.socket
+    stream: Any
 
     @classmethod
-    def start(cls, client: docker.DockerClient, image: str, limits: Limits, setup: dict[str, Any]) -> Container:
-        """Start a kernel container with `setup` (see `image/kernel.py`). Raises `KernelFailed`."""
-        folder = Path(tempfile.mkdtemp(prefix=f"tora-{owner()}-", dir=FOLDERS))
+    def start(cls, client: docker.DockerClient, image: str, limits: Limits, size: Size) -> Container:
+        """Start a container. Raises `KernelFailed`."""
         container_id = ""
         try:
-            sockets = folder / "s"
-            sockets.mkdir()
-            sockets.chmod(0o777)  # within a directory that no other user of the host can enter
-            container_id = _create(client, image, limits, sockets)
+            container_id = _create(client, image, limits, size)
             attached = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-            stream = client.api.attach_socket(container_id, params=attached)._sock
+            stream = client.api.attach_socket(container_id, params=attached)
+            stream = getattr(stream, "_sock", stream)
             client.api.start(container_id)
-            stream.sendall(json.dumps(setup).encode() + b"\n")
-            stream.setblocking(False)
-            return cls(client, container_id, folder, stream)
+            stream.settimeout(None)
+            return cls(client, container_id, stream)
         except BaseException as error:
             if container_id:
-                _remove(client, container_id)
-            _delete(folder)
+                with suppress(docker.errors.DockerException, OSError):
+                    _remove(client, container_id)
             if isinstance(error, (docker.errors.DockerException, OSError)):
                 raise KernelFailed(
                     f"the sandbox container did not start: {_short(error)}; try `tora doctor`"
                 ) from error
             raise
 
-    def seal(self) -> None:
-        """Once the kernel's sockets are bound: take the directory, which is on the host's disk, from the session."""
-        (self.folder / "s").chmod(0o555)
-
-    def why_ended(self) -> str:
-        """One line on how the container ended. Raises `KernelFailed` if not the code, but something outside took it."""
-        try:
-            state = self.client.api.inspect_container(self.id)["State"]
-        except (docker.errors.DockerException, OSError) as error:
-            raise KernelFailed(
-                f"the sandbox container was taken away: {_short(error)}; check the Docker Engine"
-            ) from error
-        if state["OOMKilled"] and state["ExitCode"] == 128 + signal.SIGKILL:  # and not only a process it had started
-            return "it was killed for using more memory than the limit"
-        if state["ExitCode"] > 128:
-            return f"it was killed by signal {state['ExitCode'] - 128}"
-        return f"it exited with status {state['ExitCode']}"
-
     def remove(self) -> None:
-        """Kill the container and delete its directory. Safe to call twice."""
-        self.stream.close()
+        """Kill the container. Safe to call twice."""
         # An engine that is gone has taken the container with it, or the next `cleanup` removes it.
         with suppress(docker.errors.DockerException, OSError):
             _remove(self.client, self.id)
-        _delete(self.folder)
 
 
 def cleanup(client: docker.DockerClient) -> int:
-    """Remove the containers whose owner process no longer lives, and their directories; return how many there were."""
+    """Remove the containers whose owner process no longer lives; return how many there were."""
     found = client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)
     gone = [container for container in found if not _lives(container.labels[LABEL])]
     for container in gone:
         _remove(client, str(container.id))
-    for folder in FOLDERS.glob("tora-*.*-*"):
-        with suppress(OSError):  # another process may be removing it, too
-            if folder.lstat().st_uid == os.getuid() and not _lives(folder.name.split("-")[1]):
-                _delete(folder)
     return len(gone)
 
 
-def _create(client: docker.DockerClient, image: str, limits: Limits, sockets: Path) -> str:
+def _create(client: docker.DockerClient, image: str, limits: Limits, size: Size) -> str:
+    config = {
+        "slots": size.slots,
+        "spares": size.spares,
+        # Limits on processes count per user id, over all containers of the host: so these are nobody else's.
+        "first_uid": secrets.choice(_FIRST_UIDS),
+        "limits": limits.model_dump(include={"memory_mib", "processes", "descriptors", "files_mib", "output_chars"}),
+    }
     threads = str(max(1, round(limits.cpus)))  # else one for each of the host's processors, which `processes` forbids
     created = client.api.create_container(
         image,
-        ["python3", "/opt/tora/kernel.py"],
+        [
+            "python3",
+            "-I",
+            "-S",
+            "-c",
+            "import sys; sys.path.insert(0, '/opt/tora'); import supervisor; supervisor.main()",
+        ]
+        + [json.dumps(config)],
         # `stdin_open` without `detach` makes Docker close the container's input when our end of the stream closes.
         stdin_open=True,
         detach=False,
-        user=USER,
-        working_dir="/tmp",
-        environment={"HOME": "/tmp", "MPLBACKEND": "Agg", "PYTHONUNBUFFERED": "1", "OPENBLAS_NUM_THREADS": threads},
+        user="0:0",
+        working_dir="/",
+        environment={"PYTHONUNBUFFERED": "1", "OPENBLAS_NUM_THREADS": threads, **_INLINE},
         labels={LABEL: owner()},
-        host_config=client.api.create_host_config(**options(limits, sockets)),
+        host_config=client.api.create_host_config(**options(limits, size)),
     )
     return str(created["Id"])
 
@@ -191,16 +207,18 @@ def _remove(client: docker.DockerClient, container_id: str) -> None:
             raise
 
 
-def _delete(folder: Path) -> None:
-    """Delete the directory of a session, whether sealed or not."""
-    with suppress(OSError):
-        (folder / "s").chmod(0o700)  # which `seal` has taken even from its owner, unless that is root
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 def _lives(owner_label: str) -> bool:
-    pid, _, started = owner_label.partition(".")
-    return pid.isdigit() and _started(int(pid)) == started
+    """Whether the owner lives, as far as can be seen from here: of another machine's owners, nothing can."""
+    pid, started, realm = (owner_label.split(".") + ["", ""])[:3]
+    return realm not in ("", _realm()) or (pid.isdigit() and _started(int(pid)) == started)
+
+
+def _realm() -> str:
+    """What pids can be seen from here: this machine, since it was started last, and this namespace of pids."""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}-{Path('/proc/self/ns/pid').readlink()}"
+    return ""
 
 
 def _started(pid: int) -> str:

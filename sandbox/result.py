@@ -32,6 +32,12 @@ class CellResult(BaseModel):
     value: str | None = None
     """`repr` of the last expression, None where there is none."""
     error: CellError | None = None
+    displays: tuple[dict[str, str], ...] = ()
+    """Rich outputs, each by MIME type, where there is more to them than plain text: a figure is "image/png", base64."""
+    left: str = ""
+    """One line on threads and processes that still ran when the cell ended, and were stopped."""
+    late: str = ""
+    """What earlier cells of the session printed after their end."""
     seconds: float = 0.0
     """Wall time of the cell."""
     truncated: bool = False
@@ -52,7 +58,7 @@ class CellResult(BaseModel):
         failure = None
         if self.error:
             failure = f"{self.error.traceback}\n{self.error.line}" if self.error.traceback else self.error.line
-        return _joined(self.stdout, self.stderr, self.value, failure)
+        return _joined(self.stdout, self.stderr, self.value, failure, self.left and f"[{self.left}]")
 
 
 def _joined(*parts: str | None) -> str:
