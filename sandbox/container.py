@@ -22,6 +22,7 @@ CAPABILITIES = ["SETUID", "SETGID", "KILL", "CHOWN"]
 _MIB = 1 << 20
 _SERVER_MIB = 512
 """What the supervisor and the fork server need beside the sessions."""
+_SUPERVISE = "import sys; sys.path.insert(0, '/opt/tora'); import supervisor; supervisor.main()"
 _INLINE = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 """Has matplotlib send its figures to the kernel's front end."""
 _FIRST_UIDS = range(1_900_000_000, 2_100_000_000, 1024)
@@ -179,14 +180,7 @@ def _create(client: docker.DockerClient, image: str, limits: Limits, size: Size)
     threads = str(max(1, round(limits.cpus)))  # else one for each of the host's processors, which `processes` forbids
     created = client.api.create_container(
         image,
-        [
-            "python3",
-            "-I",
-            "-S",
-            "-c",
-            "import sys; sys.path.insert(0, '/opt/tora'); import supervisor; supervisor.main()",
-        ]
-        + [json.dumps(config)],
+        ["python3", "-I", "-S", "-c", _SUPERVISE, json.dumps(config)],
         # `stdin_open` without `detach` makes Docker close the container's input when our end of the stream closes.
         stdin_open=True,
         detach=False,
@@ -209,7 +203,7 @@ def _remove(client: docker.DockerClient, container_id: str) -> None:
 
 def _lives(owner_label: str) -> bool:
     """Whether the owner lives, as far as can be seen from here: of another machine's owners, nothing can."""
-    pid, started, realm = (owner_label.split(".") + ["", ""])[:3]
+    pid, started, realm = [*owner_label.split("."), "", ""][:3]
     return realm not in ("", _realm()) or (pid.isdigit() and _started(int(pid)) == started)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from sandbox.image.cut import NOTE_CHARS, Excerpt, cut_middle
@@ -119,27 +120,27 @@ def _own_frames(traceback: str) -> str:
 
 
 _FRAME = re.compile(r'^  File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<name>.*)$', re.MULTILINE)
-_CELL_FILE = re.compile(r"<ipython-input-\d+-[0-9a-f]+>")
+_CELL_FILE = re.compile(r"<ipython-input-(\d+)-[0-9a-f]+>")
 _PACKAGE = re.compile(r".*/(?:site|site-packages|dist-packages|python3\.\d+)/(?P<module>.+)\.py$")
 
 
-def where(stack: str, code: str) -> str:
+def where(stack: str, cells: Mapping[int, str]) -> str:
     """What hung, in words, of a stack by `faulthandler` (innermost frame first): the code's line, and the library.
 
-    >>> where('  File "/opt/tora/site/sympy/core/power.py", line 9 in pow\\n  File "<ipython-input-1-0a>", line 2 in f',
-    ...       "def f():\\n  x**x")
+    `cells` are the codes of the session's cells by execution count.
+
+    >>> where('  File "/opt/tora/site/sympy/core/power.py", line 9 in pow\n  File "<ipython-input-1-0a>", line 2 in f',
+    ...       {1: "def f():\n  x**x"})
     'line 2 `x**x`, in sympy.core.power.pow'
     """
-    library, line = "", ""
+    library = ""
     for frame in _FRAME.finditer(stack):
-        if _CELL_FILE.fullmatch(frame["file"]):
+        if cell := _CELL_FILE.fullmatch(frame["file"]):
             number = int(frame["line"])
-            lines = code.splitlines()
+            lines = cells.get(int(cell[1]), "").splitlines()
             text = lines[number - 1].strip() if 0 < number <= len(lines) else ""
             line = f"line {number} `{cut_middle(text, 80)}`" if text else f"line {number}"
-            break
+            return clean(f"{line}, in {library}" if library else line)
         if not library and (package := _PACKAGE.match(frame["file"])):
-            library = f"in {package['module'].replace('/', '.').removesuffix('.__init__')}.{frame['name']}"
-    if not line:
-        return ""
-    return clean(", ".join(part for part in (line, library) if part))
+            library = f"{package['module'].replace('/', '.').removesuffix('.__init__')}.{frame['name']}"
+    return ""

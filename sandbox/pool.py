@@ -59,9 +59,9 @@ class Pool:
 
     async def close(self) -> None:
         """Remove every container."""
-        for relay in list(self._running):
-            self._keep(self._remove(relay))
-        while self._tasks:
+        while self._running or self._tasks:
+            for relay in list(self._running):
+                self._keep(self._remove(relay))
             await asyncio.wait(self._tasks)
 
     def _with_room(self) -> Relay | None:
@@ -72,8 +72,18 @@ class Pool:
         return None
 
     async def _start(self) -> Relay:
-        """Start a container, to its end even where this is cancelled, so that none is left behind."""
-        return await asyncio.shield(self._keep(self._started()))
+        """Start a container, to its end even where this is cancelled, so that none is lost."""
+        starting = self._keep(self._started())
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            if self._alone:  # nobody else has a use for it
+                self._keep(self._discard(starting))
+            raise
+
+    async def _discard(self, starting: asyncio.Task[Relay]) -> None:
+        with suppress(SandboxError):
+            await self._remove(await starting)
 
     async def _started(self) -> Relay:
         if self._size is None:

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import time
 import uuid
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -26,6 +27,8 @@ MAX_CELL_BYTES = 64 << 20
 """Sent by the kernel of one cell. Its own caps keep it far below; what the code sends past them may be anything."""
 MAX_CODE_CHARS = 4_000_000
 LATE_CHARS = 10_000
+REMEMBERED = 100
+"""Cells whose code and late output are still known."""
 _LEFT = {"threads": "thread", "processes": "process"}
 
 Opener = Callable[[dict[str, Any], Listener], Awaitable[Line]]
@@ -43,10 +46,11 @@ class Session:
         self._open_line = open_line
         self.limits = limits
         self._line: Line | None = None
-        self._codec = Codec(key=b"")
+        self._codec = _codec()
         self._cell: _Cell | None = None
         self._late = Stream(LATE_CHARS)
-        self._past: set[str] = set()
+        self._past: deque[str] = deque(maxlen=REMEMBERED)
+        self._cells: dict[int, str] = {}
         self._lock = asyncio.Lock()
         self._lost = False
 
@@ -75,7 +79,7 @@ class Session:
                 raise
             finally:
                 self._cell = None
-            lost, self._lost = self._lost, False
+            lost, self._lost = self._lost, cell.kernel_ends
             late, self._late = clean(str(self._late)), Stream(LATE_CHARS)
             return result.model_copy(update={"state_lost": result.state_lost or lost, "late": late})
 
@@ -88,9 +92,10 @@ class Session:
     async def _send(self, code: str, watch: Watcher | None) -> _Cell:
         """Send the cell, opening a kernel first where there is none; return when that kernel is up."""
         if self._line is None:
-            self._codec = Codec(key=uuid.uuid4().hex.encode())
+            self._codec = _codec()
             setup = {"key": self._codec.key.decode(), "stop_leftovers": True}
             self._past.clear()
+            self._cells.clear()
             self._line = await self._open_line(setup, self._take)
         content = {
             "code": code.encode("utf-8", "replace").decode(),  # a lone surrogate cannot be sent
@@ -119,7 +124,7 @@ class Session:
         timed_out = state_lost = False
         if not await self._over(cell, timeout):
             timed_out = True
-            place = where(await line.where(WHERE_SECONDS), cell.code)
+            place = where(await line.where(WHERE_SECONDS), self._cells)
             for seconds in INTERRUPT_SECONDS:
                 line.interrupt()
                 if ended := await self._over(cell, seconds):
@@ -133,8 +138,8 @@ class Session:
             state_lost = True
             message = f"the Python process ended: {_how(line.ended.result())}"  # or raises: the sandbox's own end
             output.error = CellError(type="KernelDied", message=message)
-        self._past.add(cell.id)
-        if state_lost:
+        self._past.append(cell.id)
+        if state_lost or cell.kernel_ends:
             await self._stop()
         seconds = time.monotonic() - began
         return output.result(seconds=seconds, timed_out=timed_out, state_lost=state_lost)
@@ -154,11 +159,18 @@ class Session:
             request = message["parent_header"].get("msg_id")
             kind, content = message["msg_type"], message["content"]
             if cell is not None and request == cell.id:
+                if kind == "execute_input":
+                    self._remember(int(content["execution_count"]), cell.code)
                 cell.take(channel, kind, content, message["metadata"])
             elif channel is Channel.IOPUB and kind == "stream" and request in self._past:
                 self._late.add(str(content.get("text", "")))
         if cell is not None and self._line is not None and self._line.received > cell.most_bytes:
             self._line.end(End(why=f"its cell sent more than {MAX_CELL_BYTES >> 20} MiB"))
+
+    def _remember(self, count: int, code: str) -> None:
+        self._cells[count] = code
+        if len(self._cells) > REMEMBERED:
+            del self._cells[min(self._cells)]
 
     async def _stop(self) -> None:
         line, self._line = self._line, None
@@ -174,13 +186,16 @@ class _Cell:
         self.output = Output(limit)
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.most_bytes = 0
+        self.kernel_ends = False
+        """After this cell, as a thread of it will not."""
         self._waits = {"reply", "idle"}
 
     def take(self, channel: Channel, kind: str, content: dict[str, Any], metadata: dict[str, Any]) -> None:
         """Handle a message of this cell."""
         if channel is Channel.SHELL and kind == "execute_reply":
             self._waits.discard("reply")
-            self.output.left = _left(metadata.get("left", {}))
+            left = metadata.get("left", {})
+            self.output.left, self.kernel_ends = _left(left), bool(left.get("stubborn"))
         elif channel is Channel.IOPUB:
             if kind == "status" and content.get("execution_state") == "idle":
                 self._waits.discard("idle")
@@ -190,6 +205,11 @@ class _Cell:
                     self._watch(str(content.get("name")), str(content.get("text", "")))
         if not self._waits and not self.over.done():
             self.over.set_result(None)
+
+
+def _codec() -> Codec:
+    """What signs and reads messages, with a key that no other session has had."""
+    return Codec(key=uuid.uuid4().hex.encode())
 
 
 async def _first(timeout: float, *futures: asyncio.Future[Any]) -> set[asyncio.Future[Any]]:

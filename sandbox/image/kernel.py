@@ -84,6 +84,10 @@ class Line:
             while data:
                 data = data[os.write(self.descriptor, data) :]
 
+    def readable(self) -> bool:
+        """Whether `read` would return at once."""
+        return bool(select.select([self.descriptor], [], [], 0)[0])
+
     def read(self) -> None:
         """Wait for more bytes, and put the messages they complete into `arrived`. Raises `EOFError`."""
         data = os.read(self.descriptor, CHUNK)
@@ -217,7 +221,7 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         self.shell.events.register("pre_run_cell", self._begin_cell)
         self.shell.events.register("post_run_cell", self._end_cell)
         self.left: dict[str, int] = {}
-        if not select.select([descriptor], [], [], 0)[0]:
+        if not self.line.readable():
             # Nobody waits: make this process's own copies of the memory that a first cell would change.
             asyncio.run(self._rehearse(_REHEARSAL))
         for outlet in self.outlets.values():
@@ -236,7 +240,8 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
                 while not self.line.arrived:
                     await more.wait()
                     more.clear()
-                    self.line.read()
+                    if self.line.readable():  # or background tasks would wait, too
+                        self.line.read()
                 channel, parts = self.line.arrived.popleft()
                 if setup is None:
                     setup = self.session.unpack(parts[0])
@@ -312,7 +317,7 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
 
     def _abort_queues(self, subshell_id: str | None = None) -> None:
         """After an error, let the execute requests that wait already be answered as aborted."""
-        while select.select([self.line.descriptor], [], [], 0)[0]:
+        while self.line.readable():
             self.line.read()
         for _, parts in [item for item in self.line.arrived if item[0] is Channel.SHELL]:
             idents, rest = self.session.feed_identities(parts)

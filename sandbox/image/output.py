@@ -30,6 +30,7 @@ class CappedStream(io.TextIOBase):
     What subprocesses and C code write to the descriptor joins it.
     """
 
+    _waker = -1
     encoding = "utf-8"
     errors = "replace"
 
@@ -125,14 +126,18 @@ class CappedStream(io.TextIOBase):
     def pump_in_thread(streams: tuple[CappedStream, ...]) -> None:
         """Keep pumping, and flushing what has waited long enough."""
 
+        woken, CappedStream._waker = os.pipe()
+
         def pump() -> None:
             while True:
                 patience = _BLOCK_SECONDS if any(stream.waits for stream in streams) else None
-                ready = select.select([stream._pipe for stream in streams], [], [], patience)[0]
+                ready = select.select([woken, *(stream._pipe for stream in streams)], [], [], patience)[0]
+                if woken in ready:
+                    os.read(woken, _PIPE_BYTES)
                 for stream in streams:
                     if stream._pipe in ready:
                         stream.pump()
-                    elif stream.waits:
+                    elif stream.waits and not ready:
                         stream.flush()
 
         threading.Thread(target=pump, name="output", daemon=True).start()
@@ -148,6 +153,8 @@ class CappedStream(io.TextIOBase):
             soon = self._lines <= _LINES_AT_ONCE and head.endswith("\n")
             if soon or self._chars > _BLOCK_CHARS or time.monotonic() - self._sent_at > _BLOCK_SECONDS:
                 self.flush()
+            elif len(self._waiting) == 1 and self._waker >= 0:
+                os.write(self._waker, b"1")  # the thread is to see to it that it goes soon
 
     def _send(self, text: str, parent: dict[str, Any]) -> None:
         if self._outlet is not None:

@@ -35,6 +35,8 @@ REFILL = 0.05
 """Seconds that a session which has just been opened gets before a fork in the place of its kernel takes a processor."""
 TICK, WATCH = 0.005, 0.2
 CLEAN_TRIES = 3
+KERNEL_MIB = 48
+"""What a kernel itself may need beside the code's memory."""
 _EMPTY = "chmod -R u+rwX . 2>/dev/null; find . -mindepth 1 -delete"
 
 
@@ -235,7 +237,7 @@ class Supervisor:
                 self._say(Kind.DATA, slot.session, data)
             elif not data:  # every process of the session has closed its end, by dying as a rule
                 _want(self.all, slot.line, 0)
-                self.timers.append((time.monotonic() + 0.2, partial(self._disconnected, slot, slot.session)))
+                self.timers.append((time.monotonic() + 1, partial(self._disconnected, slot, slot.session)))
 
     def _disconnected(self, slot: Slot, session: int | None) -> None:
         if slot.session == session and slot.status is None:
@@ -424,7 +426,7 @@ class Supervisor:
 
     def _watch_memory(self) -> None:
         """End the sessions whose processes and files together use more memory than a session may."""
-        limit = self.limits["memory_mib"] << 20
+        limit = self.limits["memory_mib"] + KERNEL_MIB << 20
         rough = _memory_by_user()
         for slot in list(self.open.values()):
             if slot.dying or slot.uid not in rough:
