@@ -18,7 +18,8 @@ from sandbox.image.frames import CHUNK, Blocks, Channel, Kind, pack_frame, pack_
 
 MAX_MESSAGE_BYTES = 16 << 20
 """Of one message of a session. Its own kernel sends less; what its code sends instead may be anything."""
-CLOSE_SECONDS = 5.0
+CLOSE_SECONDS = 30.0
+"""After which a container that has not ended a session is given up."""
 _STDOUT = 1
 _HEADER = struct.Struct("!B3xI")
 """What Docker puts before each piece of a container's output: of which stream it is, and how long."""
@@ -100,6 +101,11 @@ class Line:
             if not self._closed.done():
                 self._closed.set_result(None)
 
+    def refuse(self, why: str) -> None:
+        """Have the kernel killed for what it sent."""
+        self.end(End(why=why))
+        self._relay.write(Kind.CLOSE, self._number)
+
     def end(self, end: End) -> None:
         """The kernel is gone."""
         if not self.ended.done():
@@ -123,9 +129,10 @@ class Line:
                 if not self.started.done():
                     self.started.set_result(None)
                 self._listener(channel, parts)
+                if self.ended.done():
+                    return
         except ValueError as error:  # nothing after this can be understood
-            self.end(End(why=f"it sent what no kernel sends: {error}"))
-            self._relay.write(Kind.CLOSE, self._number)
+            self.refuse(f"it sent what no kernel sends: {error}")
 
 
 class Relay(asyncio.Protocol):

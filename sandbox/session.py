@@ -20,11 +20,13 @@ from sandbox.relay import End, Line, Listener
 from sandbox.result import CellError, CellResult
 from sandbox.settings import Limits
 
-WHERE_SECONDS = 0.6
-INTERRUPT_SECONDS = (1.0, 1.4)
+WHERE_SECONDS = 0.8
+INTERRUPT_SECONDS = (1.2, 1.6)
 """How long each of the interrupts of an overdue cell may take to end it."""
 MAX_CELL_BYTES = 64 << 20
 """Sent by the kernel of one cell. Its own caps keep it far below; what the code sends past them may be anything."""
+MAX_CELL_MESSAGES = 20_000
+"""Likewise. Each costs the host a fraction of a millisecond."""
 MAX_CODE_CHARS = 4_000_000
 LATE_CHARS = 10_000
 REMEMBERED = 100
@@ -51,6 +53,8 @@ class Session:
         self._late = Stream(LATE_CHARS)
         self._past: deque[str] = deque(maxlen=REMEMBERED)
         self._cells: dict[int, str] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._taken = self._most_bytes = self._most_messages = 0
         self._lock = asyncio.Lock()
         self._lost = False
 
@@ -65,7 +69,7 @@ class Session:
             raise ValueError(f"a cell of {len(code)} characters; {MAX_CODE_CHARS} is the most")
         async with self._lock:
             if self._line is not None and self._line.ended.done():
-                await self._stop()
+                self._drop()
                 self._lost = True
             had_state = self._line is not None
             try:
@@ -74,8 +78,7 @@ class Session:
             except BaseException:
                 # Cancelled, say: neither a half-started kernel nor a cell that still runs may meet the next cell.
                 self._lost |= had_state
-                with suppress(SandboxError):
-                    await asyncio.shield(self._stop())
+                self._drop()
                 raise
             finally:
                 self._cell = None
@@ -86,8 +89,9 @@ class Session:
     async def close(self) -> None:
         """Kill the kernel and everything it started, and delete its files. Safe to call twice."""
         async with self._lock:
-            with suppress(SandboxError):  # it is gone, then
-                await self._stop()
+            self._drop()
+            while self._closing:
+                await asyncio.wait(self._closing)
 
     async def _send(self, code: str, watch: Watcher | None) -> _Cell:
         """Send the cell, opening a kernel first where there is none; return when that kernel is up."""
@@ -107,7 +111,7 @@ class Session:
         }
         message = self._codec.msg("execute_request", content)
         cell = self._cell = _Cell(message["header"]["msg_id"], code, self.limits.output_chars, watch)
-        cell.most_bytes = self._line.received + MAX_CELL_BYTES
+        self._most_bytes, self._most_messages = self._line.received + MAX_CELL_BYTES, self._taken + MAX_CELL_MESSAGES
         self._line.send(Channel.SHELL, self._codec.serialize(message))
         if not self._line.started.done():
             started, ended = self._line.started, self._line.ended
@@ -140,7 +144,7 @@ class Session:
             output.error = CellError(type="KernelDied", message=message)
         self._past.append(cell.id)
         if state_lost or cell.kernel_ends:
-            await self._stop()
+            self._drop()
         seconds = time.monotonic() - began
         return output.result(seconds=seconds, timed_out=timed_out, state_lost=state_lost)
 
@@ -152,8 +156,8 @@ class Session:
     def _take(self, channel: Channel, parts: list[bytes]) -> None:
         """Handle a message. The code in the session can send any: what is none is dropped."""
         cell = self._cell
-        # What reading a message raises that is none.
-        with suppress(ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        # Which can make the reading of it raise anything: an OverflowError, where a number is infinite.
+        with suppress(Exception):
             _, rest = self._codec.feed_identities(parts)
             message = self._codec.deserialize(rest)
             request = message["parent_header"].get("msg_id")
@@ -164,18 +168,25 @@ class Session:
                 cell.take(channel, kind, content, message["metadata"])
             elif channel is Channel.IOPUB and kind == "stream" and request in self._past:
                 self._late.add(str(content.get("text", "")))
-        if cell is not None and self._line is not None and self._line.received > cell.most_bytes:
-            self._line.end(End(why=f"its cell sent more than {MAX_CELL_BYTES >> 20} MiB"))
+        # Between cells, too, where code that has outlived its cell may go on.
+        self._taken += 1
+        if self._line is not None and (
+            self._line.received > self._most_bytes or self._taken > self._most_messages
+        ):
+            self._line.refuse(f"its cell sent more than {MAX_CELL_BYTES >> 20} MiB or {MAX_CELL_MESSAGES} messages")
 
     def _remember(self, count: int, code: str) -> None:
         self._cells[count] = code
         if len(self._cells) > REMEMBERED:
             del self._cells[min(self._cells)]
 
-    async def _stop(self) -> None:
+    def _drop(self) -> None:
+        """Have the kernel killed, if there is one; `close` waits until it is."""
         line, self._line = self._line, None
         if line is not None:
-            await line.close()
+            task = asyncio.create_task(_closed(line))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
 
 class _Cell:
@@ -185,7 +196,6 @@ class _Cell:
         self.id, self.code, self._watch = number, code, watch
         self.output = Output(limit)
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.most_bytes = 0
         self.kernel_ends = False
         """After this cell, as a thread of it will not."""
         self._waits = {"reply", "idle"}
@@ -205,6 +215,11 @@ class _Cell:
                     self._watch(str(content.get("name")), str(content.get("text", "")))
         if not self._waits and not self.over.done():
             self.over.set_result(None)
+
+
+async def _closed(line: Line) -> None:
+    with suppress(SandboxError):  # gone with its container, then
+        await line.close()
 
 
 def _codec() -> Codec:
