@@ -71,4 +71,13 @@ class Sandbox:
             await asyncio.shield(closing)
 
     def _in_thread(self, call: Callable[[], Any]) -> asyncio.Future[Any]:
-        return asyncio.get_running_loop().run_in_executor(self._threads, call)
+        loop = asyncio.get_running_loop()
+        try:
+            return loop.run_in_executor(self._threads, call)
+        except RuntimeError:  # the interpreter is ending, and starts no more threads
+            done = loop.create_future()
+            try:
+                done.set_result(call())
+            except Exception as error:
+                done.set_exception(error)
+            return done

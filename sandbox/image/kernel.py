@@ -18,6 +18,7 @@ import select
 import signal
 import sys
 import threading
+import uuid
 import warnings
 from collections import deque
 from collections.abc import Callable
@@ -102,6 +103,7 @@ class Outlet:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.line: Line | None = None
+        self.io_loop: Any = None
 
     def send_multipart(self, parts: list[Any], *_: Any, **__: Any) -> None:
         """Send a message, once there is a line."""
@@ -200,7 +202,8 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         # All forks would draw the same numbers. What draws through `random` or numpy's global state is in this, too.
         for seed in (random.seed, numpy.random.seed, sympy.core.random.rng.seed):
             seed()
-        self.session.pid = os.getpid()
+        # Every fork would number its messages like every other, too.
+        self.session.pid, self.session.session = os.getpid(), uuid.uuid4().hex
         say = threading.excepthook
         threading.excepthook = lambda failure: None if failure.exc_type is Stopped else say(failure)
         self.line = Line(descriptor)
@@ -231,6 +234,8 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
     async def _serve(self) -> int:
         loop = asyncio.get_running_loop()
         self.io_loop = _Loop(loop)
+        for outlet in self.outlets.values():
+            outlet.io_loop = self.io_loop
         self._control_lock = asyncio.Lock()
         more = asyncio.Event()
         loop.add_reader(self.line.descriptor, more.set)
@@ -246,6 +251,7 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
                 if setup is None:
                     setup = self.session.unpack(parts[0])
                     self.session.key = setup["key"].encode()
+                    self.session.signature_scheme = setup.get("signature_scheme", "hmac-sha256")
                     self.stops_leftovers = setup["stop_leftovers"]
                     self._publish_status("starting", "shell")
                     continue
@@ -321,8 +327,9 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
             self.line.read()
         for _, parts in [item for item in self.line.arrived if item[0] is Channel.SHELL]:
             idents, rest = self.session.feed_identities(parts)
-            message = self.session.deserialize(rest)
-            if message["msg_type"] == "execute_request":
+            # A second look at a whole message would be taken for a replay: so others than these get none here.
+            if self.session.unpack(rest[1])["msg_type"] == "execute_request":
+                message = self.session.deserialize(rest)
                 self.line.arrived.remove((Channel.SHELL, parts))
                 self._publish_status("busy", "shell", message)
                 self._send_abort_reply(self.shell_stream, message, idents)
@@ -332,6 +339,10 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         """Ask the front end, which has said that it can be asked, for a line."""
         for stream in self.streams:
             stream.flush()
+        while self.line.readable():
+            self.line.read()
+        for late in [item for item in self.line.arrived if item[0] is Channel.STDIN]:
+            self.line.arrived.remove(late)  # the answer to a question that was interrupted
         content = json_clean({"prompt": prompt, "password": password})
         self.session.send(self.stdin_socket, "input_request", content, parent, ident=ident)
         while True:
@@ -354,6 +365,9 @@ class _Loop:
 
     def add_callback(self, callback: Any, *arguments: Any) -> None:
         self.asyncio_loop.call_soon_threadsafe(partial(callback, *arguments))
+
+    def call_later(self, seconds: float, callback: Any, *arguments: Any) -> None:
+        self.asyncio_loop.call_later(seconds, partial(callback, *arguments))
 
     def stop(self) -> None:
         """`_serve` sees for itself when to stop."""
