@@ -96,7 +96,7 @@ async def evaluate(
     async with AsyncExitStack() as stack:
         grader = await stack.enter_async_context(Grader())
         limits = Limits(cell_seconds=plan.settings.cell_seconds)
-        box = await stack.enter_async_context(Sandbox(limits))
+        box = await stack.enter_async_context(Sandbox(limits, isolation=plan.settings.isolation))
         model = await stack.enter_async_context(open_model(endpoint, plan.retrying))
         run = resume or _create(plan, benchmark, endpoint, model.name, box, log_dir)
         stack.callback(run.discard if not resume else run.close)

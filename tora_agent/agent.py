@@ -133,7 +133,8 @@ async def solve_async(
     settings = settings or checked_settings(options)
     checked_prompt(settings)
     endpoint = choose_endpoint(model, base_url)
-    async with Sandbox(Limits(cell_seconds=settings.cell_seconds)) as box, open_model(endpoint) as opened:
+    sandbox = Sandbox(Limits(cell_seconds=settings.cell_seconds), isolation=settings.isolation)
+    async with sandbox as box, open_model(endpoint) as opened:
         trajectory = await Agent(opened, box, settings).rollout(problem, on_event=on_event)
     verified = {"True": True, "False": False}.get(trajectory.state or "")
     return Solution(answer=trajectory.answer, verified=verified, trajectory=trajectory, usage=trajectory.usage)

@@ -46,6 +46,10 @@ OutputChars = Annotated[
     int | None, typer.Option(help="Characters of a cell's output shown to the model. Default: 4000.")
 ]
 CellSeconds = Annotated[float | None, typer.Option(help="Time limit of one cell of code. Default: 30.")]
+Isolation = Annotated[
+    str | None,
+    typer.Option(help="shared: one container, a user id for each session; container: one each. Default: shared."),
+]
 Data = Annotated[Path | None, typer.Option(help="A jsonl file with the benchmark's rows. Default: the hub.")]
 LogDir = Annotated[Path, typer.Option(help="Where run directories are made and looked for.")]
 
@@ -93,6 +97,7 @@ def solve(
     max_retries: MaxRetries = None,
     output_chars: OutputChars = None,
     cell_seconds: CellSeconds = None,
+    isolation: Isolation = None,
 ) -> None:
     """Solve one problem and watch: reasoning, code, output, verification, answer.
 
@@ -149,6 +154,7 @@ def eval(
     max_retries: MaxRetries = None,
     output_chars: OutputChars = None,
     cell_seconds: CellSeconds = None,
+    isolation: Isolation = None,
 ) -> None:
     """Evaluate a model on a benchmark; every sample is logged as it ends, and a run can always be resumed.
 
@@ -158,6 +164,35 @@ def eval(
     from evals.command import eval_command
 
     raise typer.Exit(eval_command(given, _console()))
+
+
+@app.command(
+    epilog=_examples(
+        "tora run script.py",
+        "tora run - --timeout 5 <<< 'print(sum(range(10)))'",
+        "tora run plot.py --figures figures --memory 2048 --isolation container",
+    )
+)
+def run(
+    file: Annotated[str, typer.Argument(help="A Python file, or - to read it from standard input.")],
+    timeout: Annotated[float, typer.Option(help="Seconds that it may take.")] = 60.0,
+    memory: Annotated[int, typer.Option(help="MiB of memory that it may use.")] = 1024,
+    output_chars: Annotated[int, typer.Option(help="Characters kept of each stream.")] = 100_000,
+    figures: Annotated[Path | None, typer.Option(help="Write its matplotlib figures here, as PNG.")] = None,
+    isolation: Isolation = None,
+) -> None:
+    """Run a Python file in the sandbox: without network, your files, or your environment. No model is involved.
+
+    Exit status: the script's own, 1 after an exception, 124 after the time limit, 2 for a usage or set-up error.
+    """
+    import asyncio
+
+    from sandbox.script import run_script
+
+    code = _standard_input() if file == "-" else _text_of(Path(file))
+    given = {"cell_seconds": timeout, "memory_mib": memory, "output_chars": output_chars}
+    limits, kind = _limits(given), _isolation(isolation)
+    raise typer.Exit(asyncio.run(run_script(code, limits=limits, isolation=kind, figures=figures)))
 
 
 @app.command(epilog=_examples("tora show last", "tora show runs/20260101-120000-sample-tora-x sample/algebra/3"))
@@ -243,6 +278,40 @@ def _load_env(file: Path) -> None:
 def _standard_input() -> str:
     with open(0, encoding="utf-8-sig", errors="surrogateescape", closefd=False) as text:
         return text.read()
+
+
+def _text_of(file: Path) -> str:
+    from tora_agent.errors import UsageError
+
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} cannot be read as UTF-8 text: {error}") from error
+
+
+def _limits(given: dict[str, Any]) -> Any:
+    """The sandbox's `Limits` of the options of `tora run`."""
+    from pydantic import ValidationError
+
+    from sandbox import Limits
+    from tora_agent.errors import UsageError
+
+    options = {"cell_seconds": "timeout", "memory_mib": "memory", "output_chars": "output-chars"}
+    try:
+        return Limits(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"--{options[str(first['loc'][0])]} {first['input']}: {first['msg'].lower()}") from error
+
+
+def _isolation(name: str | None) -> Any:
+    from sandbox import Isolation
+    from tora_agent.errors import UsageError
+
+    try:
+        return Isolation(name or Isolation.SHARED)
+    except ValueError as error:
+        raise UsageError(f"--isolation {name}: use shared or container") from error
 
 
 def _console() -> Console:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sandbox.settings import Isolation
 from tora_agent.errors import UsageError
 
 
@@ -33,6 +34,8 @@ class AgentSettings(BaseModel):
     """Characters of a cell's output shown to the model: of more, the head and the tail."""
     cell_seconds: float = Field(30.0, gt=0)
     """Time limit of one cell."""
+    isolation: Isolation = Isolation.SHARED
+    """What stands between the code of two samples: a user id in one container, or a container each."""
 
 
 def settings_from(base: dict[str, Any], options: dict[str, Any]) -> AgentSettings:
