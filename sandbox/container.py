@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import requests
 from docker.types import LogConfig, Ulimit
 
 from sandbox.build import find_image, image_name
-from sandbox.errors import DockerUnavailable, ImageMissing, KernelFailed
+from sandbox.errors import DockerUnavailable, ImageMissing, KernelFailed, SandboxError
 from sandbox.settings import Limits
 
 LABEL = "tora.owner"
@@ -34,10 +35,7 @@ def connect() -> docker.DockerClient:
     try:
         return docker.from_env(max_pool_size=64, timeout=60)
     except docker.errors.DockerException as error:
-        raise DockerUnavailable(
-            "no Docker Engine answers; start it (`sudo systemctl start docker`, or `make docker`), "
-            f"or set DOCKER_HOST ({_short(error)})"
-        ) from error
+        raise _unavailable(error) from error
 
 
 def require_image(client: docker.DockerClient) -> str:
@@ -66,10 +64,16 @@ class Size:
 
 
 def size_for(client: docker.DockerClient, limits: Limits, *, alone: bool, spares: int) -> Size:
-    """The size of a container for one session (`alone`) or for many, on the machine of the Docker Engine."""
+    """The size of a container for one session (`alone`) or for many, on the machine of the Docker Engine.
+
+    Raises `DockerUnavailable` or `KernelFailed`.
+    """
     if alone:
         return Size(1, 1, limits.memory_mib + _SERVER_MIB, limits.processes + 32, limits.cpus)
-    machine = client.info()
+    try:
+        machine = client.info()
+    except (docker.errors.DockerException, OSError) as error:
+        raise _not_started(error) from error
     memory = max(limits.memory_mib + _SERVER_MIB, machine["MemTotal"] // _MIB * 3 // 4)
     return Size(256, spares, memory, min(256 * limits.processes, 8192), machine["NCPU"])
 
@@ -133,7 +137,7 @@ class Container:
 
     @classmethod
     def start(cls, client: docker.DockerClient, image: str, limits: Limits, size: Size) -> Container:
-        """Start a container. Raises `KernelFailed`."""
+        """Start a container. Raises `DockerUnavailable` or `KernelFailed`."""
         container_id = ""
         try:
             container_id = _create(client, image, limits, size)
@@ -148,9 +152,7 @@ class Container:
                 with suppress(docker.errors.DockerException, OSError):
                     _remove(client, container_id)
             if isinstance(error, (docker.errors.DockerException, OSError)):
-                raise KernelFailed(
-                    f"the sandbox container did not start: {_short(error)}; try `tora doctor`"
-                ) from error
+                raise _not_started(error) from error
             raise
 
     def remove(self) -> None:
@@ -221,6 +223,19 @@ def _started(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
         return ""
+
+
+def _not_started(error: Exception) -> SandboxError:
+    if isinstance(error, requests.ConnectionError):
+        return _unavailable(error)
+    return KernelFailed(f"the sandbox container did not start: {_short(error)}; try `tora doctor`")
+
+
+def _unavailable(error: Exception) -> DockerUnavailable:
+    return DockerUnavailable(
+        "no Docker Engine answers; start it (`sudo systemctl start docker`, or `make docker`), "
+        f"or set DOCKER_HOST ({_short(error)})"
+    )
 
 
 def _short(error: BaseException) -> str:
