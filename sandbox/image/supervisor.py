@@ -374,10 +374,8 @@ class Supervisor:
     def _from_fork_server(self) -> None:
         try:
             data = self.fork_server.recv(CHUNK)
-        except BlockingIOError:
+        except OSError:  # nothing yet; or it died before it read all, which hides once what it had still said
             return
-        except OSError:
-            data = b""
         if not data:
             self._restart_fork_server()
             return
@@ -403,12 +401,25 @@ class Supervisor:
         self.fork_server.close()
         with suppress(ProcessLookupError):
             os.kill(self.fork_server_pid, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            os.waitpid(self.fork_server_pid, 0)  # whose children are this process's then
+        self._make_up_for_the_untold()
         self.failures += 1
         if self.failures > CLEAN_TRIES:
             os.set_blocking(1, True)
             self._say(Kind.FAILED, 0, b"the fork server does not start")
             os._exit(1)
         self._start_fork_server()
+
+    def _make_up_for_the_untold(self) -> None:
+        """Of a fork server that died before it told of them: kernels that have ended, and kernels it has made."""
+        for pid in list(self.by_pid):
+            if not os.path.exists(f"/proc/{pid}"):
+                self._kernel_ended(pid, -signal.SIGKILL)
+        for pid in _children():
+            if pid not in self.by_pid and pid not in self.cleaners:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def _reap(self) -> None:
         """Bury the dead whose parent this is: the fork server, cleaners, and orphans of all sessions."""
@@ -514,6 +525,17 @@ def _pss(pid: int) -> int:
                 if line.startswith(field):
                     return int(line.split()[1]) << 10
     return 0
+
+
+def _children() -> list[int]:
+    """The pids of this process's children."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):  # it has ended
+            parent = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1]
+            if int(parent) == os.getpid():
+                found.append(int(name))
+    return found
 
 
 def _oom_kills() -> int:
