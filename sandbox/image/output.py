@@ -150,8 +150,8 @@ class CappedStream(io.TextIOBase):
             self._waiting.append(head)
             self._chars += len(head)
             self._lines += head.count("\n")
-            soon = self._lines <= _LINES_AT_ONCE and head.endswith("\n")
-            if soon or self._chars > _BLOCK_CHARS or time.monotonic() - self._sent_at > _BLOCK_SECONDS:
+            due = self._lines <= _LINES_AT_ONCE or time.monotonic() - self._sent_at > _BLOCK_SECONDS
+            if (due and head.endswith("\n")) or self._chars > _BLOCK_CHARS:
                 self.flush()
             elif len(self._waiting) == 1 and self._waker >= 0:
                 os.write(self._waker, b"1")  # the thread is to see to it that it goes soon
