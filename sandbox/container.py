@@ -90,7 +90,7 @@ def options(limits: Limits, size: Size) -> dict[str, Any]:
         # files or set-user-id programs, and with an end to the number of files, too. matplotlib, which the fork server
         # imports, wants one as well.
         "tmpfs": {
-            "/opt/tora/matplotlib": "rw,nosuid,nodev,noexec,size=1m",
+            "/opt/tora/matplotlib": "rw,nosuid,nodev,noexec,size=1m,mode=0755",
             **{
                 f"/slots/{slot}": f"rw,nosuid,nodev,size={files}m,nr_inodes=16k,mode=0700" for slot in range(size.slots)
             },

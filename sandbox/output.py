@@ -14,9 +14,11 @@ DISPLAYS = 50
 """Rich outputs kept of a cell."""
 RICH_CHARS = 4_000_000
 """Characters of all of a cell's rich outputs together."""
+# In linear time whatever the text: what one may begin with is not part of another, and nothing is tried twice.
 _ESCAPES = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # colours, moves of the cursor
-    r"|(?:\x1b[]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # the window's title, links
+    r"(?:\x1b\[|\x9b)[0-?]*+[ -/]*+[@-~]"  # colours, moves of the cursor
+    # the window's title, links
+    r"|(?:\x1b[]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*+(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]*[0-~]?|[\x80-\x9f]"
 )
 _CUT = re.compile(r"\.\.\. \[\d+ characters cut\] \.\.\.")
@@ -55,7 +57,9 @@ class Output:
             self.error = CellError(
                 type=self._short(content.get("ename", "Error")),
                 message=self._short(content.get("evalue", "")),
-                traceback=clean(_own_frames("\n".join(map(str, content.get("traceback", []))))),
+                traceback=clean(
+                    _own_frames(cut_middle("\n".join(map(str, content.get("traceback", []))), self._limit))
+                ),
             )
 
     def result(self, **outcome: Any) -> CellResult:
@@ -73,10 +77,10 @@ class Output:
         return result.model_copy(update={"truncated": self._dropped or bool(_CUT.search(result.text))})
 
     def _display(self, data: dict[str, Any]) -> None:
-        bundle = {str(mime): clean(str(value)) for mime, value in data.items()}
+        bundle = {str(mime): str(value) for mime, value in data.items()}
         self._rich_chars += sum(map(len, bundle.values()))
         if len(self._displays) < DISPLAYS and self._rich_chars <= RICH_CHARS:
-            self._displays.append(bundle)
+            self._displays.append({mime: clean(text) for mime, text in bundle.items()})
         else:
             self._dropped = True
 
@@ -119,8 +123,9 @@ def _own_frames(traceback: str) -> str:
     return cut_middle("\n".join(kept), TRACEBACK_CHARS)
 
 
-_FRAME = re.compile(r'^  File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<name>.*)$', re.MULTILINE)
-_CELL_FILE = re.compile(r"<ipython-input-(\d+)-[0-9a-f]+>")
+# The code can write a stack, too: so no number is longer than `int` takes, and no path long enough to take time.
+_FRAME = re.compile(r'^  File "(?P<file>[^"\n]{1,400})", line (?P<line>\d{1,9}) in (?P<name>.{1,200})$', re.MULTILINE)
+_CELL_FILE = re.compile(r"<ipython-input-(\d{1,9})-[0-9a-f]+>")
 _PACKAGE = re.compile(r".*/(?:site|site-packages|dist-packages|python3\.\d+)/(?P<module>.+)\.py$")
 
 

@@ -170,9 +170,7 @@ class Session:
                 self._late.add(str(content.get("text", "")))
         # Between cells, too, where code that has outlived its cell may go on.
         self._taken += 1
-        if self._line is not None and (
-            self._line.received > self._most_bytes or self._taken > self._most_messages
-        ):
+        if self._line is not None and (self._line.received > self._most_bytes or self._taken > self._most_messages):
             self._line.refuse(f"its cell sent more than {MAX_CELL_BYTES >> 20} MiB or {MAX_CELL_MESSAGES} messages")
 
     def _remember(self, count: int, code: str) -> None:

@@ -13,14 +13,14 @@ from typing import Any
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 4, 22, 36, 38
 _SECCOMP_MODE_FILTER = 2
-_KILL_PROCESS, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
-_EPERM, _ENOSYS = 1, 38
+_ENOSYS = 38
+_KILL_PROCESS, _REFUSE, _UNKNOWN, _ALLOW = 0x80000000, 0x00050001, 0x00050000 | _ENOSYS, 0x7FFF0000
 _NEW_NAMESPACES = 0x7E020000
 """The CLONE_NEW* flags."""
 _X32 = 0x40000000
-_LOAD, _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-# Offsets in the kernel's `struct seccomp_data`.
-_NUMBER, _ARCH, _FIRST_ARGUMENT = 0, 4, 16
+_LOAD, _AND, _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
+# Offsets in the kernel's `struct seccomp_data`, whose arguments have eight bytes each.
+_NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
 
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 # System calls no session has a use for, by their numbers on x86_64 and aarch64 (None: it has no such call).
@@ -67,6 +67,11 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
     # Memory that belongs to no process, and so to nobody's limit.
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
+    # Pipes and sockets that keep whole pages of memory alive, whoever has let go of them.
+    "vmsplice": (278, 75),
+    "splice": (275, 76),
+    "tee": (276, 77),
+    "sendfile": (40, 71),
     # Namespaces, mounts and roots.
     "unshare": (272, 97),
     "setns": (308, 268),
@@ -83,6 +88,10 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "mount_setattr": (442, 442),
     "open_by_handle_at": (304, 265),
     "name_to_handle_at": (303, 264),
+    # What there is a fixed number of for the whole machine, and what holds up all of its disks.
+    "io_setup": (206, 0),
+    "sync": (162, 81),
+    "syncfs": (306, 267),
     # The favourite doors into the Linux kernel, and the machine's own switches.
     "bpf": (321, 280),
     "perf_event_open": (298, 241),
@@ -106,7 +115,11 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "sethostname": (170, 161),
     "setdomainname": (171, 162),
 }
-_CLONE, _CLONE3 = (56, 220), (435, 435)
+_CLONE, _CLONE3, _MMAP, _SOCKETPAIR, _SETSOCKOPT = (56, 220), (435, 435), (9, 222), (53, 199), (54, 208)
+_MAP_KIND, _SHARED_NOT_FILE, _HUGE_PAGES = 0x2F, 0x21, 0x40000
+"""The bits MAP_TYPE and MAP_ANONYMOUS, their value where both MAP_SHARED and MAP_ANONYMOUS are set; MAP_HUGETLB."""
+_AF_UNIX, _SOCKET_KIND, _STREAM, _SEQPACKET = 1, 0xF, 1, 5
+_SOL_SOCKET, _SO_SNDBUF = 1, 7
 
 
 def refuse_calls() -> None:
@@ -169,6 +182,7 @@ def _prctl(option: int, *values: Any) -> None:
 def _program(machine: str) -> bytes:
     """The filter in the Berkeley Packet Filter's code: a jump leads over as many instructions as it says."""
     which = list(_ARCHITECTURES).index(machine)
+    refuse, allow = _step(_RETURN, _REFUSE), _step(_RETURN, _ALLOW)
     code = [
         _step(_LOAD, _ARCH),
         _step(_IF_EQUAL, _ARCHITECTURES[machine], yes=1),
@@ -176,21 +190,57 @@ def _program(machine: str) -> bytes:
         _step(_LOAD, _NUMBER),
     ]
     if machine == "x86_64":
-        code += [_step(_IF_AT_LEAST, _X32, no=1), _step(_RETURN, _ERRNO | _ENOSYS)]
+        code += [_step(_IF_AT_LEAST, _X32, no=1), _step(_RETURN, _UNKNOWN)]
     for numbers in _REFUSED.values():
         if (number := numbers[which]) is not None:
-            code += [_step(_IF_EQUAL, number, no=1), _step(_RETURN, _ERRNO | _EPERM)]
-    code += [
-        # Its flags are in memory, where no filter sees them. The C library then uses `clone`.
-        _step(_IF_EQUAL, _CLONE3[which], no=1),
-        _step(_RETURN, _ERRNO | _ENOSYS),
-        _step(_IF_EQUAL, _CLONE[which], no=3),
-        _step(_LOAD, _FIRST_ARGUMENT),
-        _step(_IF_ANY_BIT, _NEW_NAMESPACES, no=1),
-        _step(_RETURN, _ERRNO | _EPERM),
-        _step(_RETURN, _ALLOW),
-    ]
-    return b"".join(code)
+            code += _case(number, refuse)
+    # Its flags are in memory, where no filter sees them. The C library then uses `clone`.
+    code += _case(_CLONE3[which], _step(_RETURN, _UNKNOWN))
+    code += _case(_CLONE[which], _argument(0), _step(_IF_ANY_BIT, _NEW_NAMESPACES, no=1), refuse, allow)
+    # Memory that is shared but is no file belongs to no process, either, and huge pages to the whole machine.
+    code += _case(
+        _MMAP[which],
+        _argument(3),
+        _step(_IF_ANY_BIT, _HUGE_PAGES, yes=2),
+        _step(_AND, _MAP_KIND),
+        _step(_IF_EQUAL, _SHARED_NOT_FILE, no=1),
+        refuse,
+        allow,
+    )
+    # Only kinds that stay connected to each other: a datagram socket can be given a name, and be sent to, without any
+    # of the refused calls. Other families would have the machine load modules.
+    code += _case(
+        _SOCKETPAIR[which],
+        _argument(0),
+        _step(_IF_EQUAL, _AF_UNIX, no=4),
+        _argument(1),
+        _step(_AND, _SOCKET_KIND),
+        _step(_IF_EQUAL, _STREAM, yes=2),
+        _step(_IF_EQUAL, _SEQPACKET, yes=1),
+        refuse,
+        allow,
+    )
+    # What a socket may hold unread is not to grow: it counts against nobody (see `_watch_memory`).
+    code += _case(
+        _SETSOCKOPT[which],
+        _argument(1),
+        _step(_IF_EQUAL, _SOL_SOCKET, no=3),
+        _argument(2),
+        _step(_IF_EQUAL, _SO_SNDBUF, no=1),
+        refuse,
+        allow,
+    )
+    return b"".join([*code, allow])
+
+
+def _case(number: int, *body: bytes) -> list[bytes]:
+    """What to do if the call is of that number; `body` must end in a return."""
+    return [_step(_IF_EQUAL, number, no=len(body)), *body]
+
+
+def _argument(index: int) -> bytes:
+    """Load the lower half of an argument, which is all that the kernel looks at in those that are asked for here."""
+    return _step(_LOAD, _ARGUMENTS + 8 * index)
 
 
 def _step(operation: int, operand: int, *, yes: int = 0, no: int = 0) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import selectors
 import signal
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from frames import CHUNK, Blocks, Kind, pack_frame, read_frame
 from lockdown import adopt_orphans, refuse_calls
@@ -38,6 +39,16 @@ CLEAN_TRIES = 3
 KERNEL_MIB = 48
 """What a kernel itself may need beside the code's memory."""
 _EMPTY = "chmod -R u+rwX . 2>/dev/null; find . -mindepth 1 -delete"
+EXACT_SECONDS = 0.1
+"""How long the exact measuring of one session's memory may take, as no session is served meanwhile."""
+SOCKET_BYTES = 1 << 18
+"""About the most that a socket holds unread. How much it does hold, and whose it is, nothing tells."""
+PIPE_BYTES = 1 << 20
+"""The most that a pipe holds, once its user has made it larger."""
+LAST_READS = 16
+"""Pieces of `CHUNK` bytes that are read after a kernel's end: more than its line can hold."""
+MOST_EXPENDABLE = 1000
+"""The OOM score that sessions have."""
 
 
 class Slot:
@@ -45,7 +56,9 @@ class Slot:
 
     def __init__(self, index: int, uid: int) -> None:
         self.index, self.uid = index, uid
-        self.home = f"/slots/{index}"
+        self.room = f"/slots/{index}"
+        # Made anew for each session: modes, access lists and descriptors of the last one's lead nowhere.
+        self.home = f"{self.room}/home"
         self.used = False
         self.reset()
 
@@ -183,9 +196,12 @@ class Supervisor:
         """Ask the fork server for a kernel; what is written to it before it is there will wait for it."""
         slot = self.free.popleft()
         if not slot.used:
-            os.chmod(slot.home, 0o700)
-            os.chown(slot.home, slot.uid, slot.uid)
+            # What leads there is not the session's to open to others.
+            os.chown(slot.room, 0, slot.uid)
+            os.chmod(slot.room, 0o710)
             slot.used = True
+        os.mkdir(slot.home, 0o700)
+        os.chown(slot.home, slot.uid, slot.uid)
         slot.line, end = socket.socketpair()
         slot.line.setblocking(False)
         slot.stack, stack_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -227,26 +243,33 @@ class Supervisor:
         if events & selectors.EVENT_WRITE:
             self._write_session(slot)
         if events & selectors.EVENT_READ:
-            try:
-                data = slot.line.recv(CHUNK)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if data and slot.session is not None:
-                self._say(Kind.DATA, slot.session, data)
-            elif not data:  # every process of the session has closed its end, by dying as a rule
-                _want(self.all, slot.line, 0)
-                self.timers.append((time.monotonic() + 1, partial(self._disconnected, slot, slot.session)))
+            self._read_session(slot)
+
+    def _read_session(self, slot: Slot) -> bool:
+        """Pass on a piece of what the session has said; return whether there was any."""
+        if slot.line is None:
+            return False
+        try:
+            data = slot.line.recv(CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if data and slot.session is not None:
+            self._say(Kind.DATA, slot.session, data)
+        elif not data:  # every process of the session has closed its end, by dying as a rule
+            _want(self.all, slot.line, 0)
+            self.timers.append((time.monotonic() + 1, partial(self._disconnected, slot, slot.session)))
+        return bool(data)
 
     def _disconnected(self, slot: Slot, session: int | None) -> None:
         if slot.session == session and slot.status is None:
             self._end(slot, "it closed the line to its owner")
 
     def _where(self, slot: Slot) -> None:
+        # What an earlier stack, or the code, has left there: once, since the code may go on writing for ever.
         with suppress(BlockingIOError):
-            while os.read(slot.stack, CHUNK):  # what an earlier stack, or the code, has left there
-                pass
+            os.read(slot.stack, PIPE_BYTES)
         session = slot.session
         self._signal(slot, WHERE_SIGNAL)
 
@@ -306,10 +329,9 @@ class Supervisor:
             slot.why = "the container ran out of memory"
         self.ooms = ooms
         if slot.session is not None:
-            while slot.line is not None and not slot.dying:  # its last words
-                before = len(self.outbox)
-                self._from_session(slot, selectors.EVENT_READ)
-                if len(self.outbox) <= before:
+            self._kill(slot)  # or a child of the kernel's could make its last words endless
+            for _ in range(0 if slot.dying else LAST_READS):
+                if not self._read_session(slot):
                     break
             self._say(Kind.ENDED, slot.session, json.dumps({"status": status, "why": slot.why}).encode())
         self._end(slot)
@@ -323,8 +345,11 @@ class Supervisor:
             slot.line.close()
             os.close(slot.stack)
             slot.line, slot.stack = None, -1
-        with _acting_as(slot.uid, self.nobody):
-            empty = not os.listdir(slot.home)
+        empty = True
+        try:
+            os.rmdir(slot.home)
+        except OSError:
+            empty = False
         if not empty and slot.tries < CLEAN_TRIES:
             slot.tries += 1
             slot.cleaning = self._clean(slot)
@@ -347,6 +372,7 @@ class Supervisor:
             os.setgroups([])
             os.setresgid(slot.uid, slot.uid, slot.uid)
             os.setresuid(slot.uid, slot.uid, slot.uid)
+            os.chmod(slot.home, 0o700)
             os.chdir(slot.home)
             for descriptor in range(3):
                 os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
@@ -438,22 +464,36 @@ class Supervisor:
     def _watch_memory(self) -> None:
         """End the sessions whose processes and files together use more memory than a session may."""
         limit = self.limits["memory_mib"] + KERNEL_MIB << 20
-        rough = _memory_by_user()
+        users = _processes_by_user()
         for slot in list(self.open.values()):
-            if slot.dying or slot.uid not in rough:
+            if slot.dying or slot.uid not in users:
                 continue
-            files = os.statvfs(slot.home)
+            processes = users[slot.uid]
+            if any(process.spared for process in processes):
+                self._end(slot, "it wanted other sessions to be killed in its place should memory run out")
+                continue
+            files = os.statvfs(slot.room)
             used = (files.f_blocks - files.f_bfree) * files.f_frsize
-            # Pages that forks share count once for each of them in the first figure, and once in all in the second.
-            if rough[slot.uid][0] + used > limit and self._exact(slot, rough[slot.uid][1]) + used > limit:
+            if sum(process.at_most for process in processes) + used <= limit:
+                continue
+            if self._exact(slot, processes) + used > limit:
                 self._end(slot, f"it used more memory than the limit of {self.limits['memory_mib']} MiB")
 
-    def _exact(self, slot: Slot, pids: list[int]) -> int:
-        total = 0
+    def _exact(self, slot: Slot, processes: list[_Process]) -> int:
+        """Bytes that the slot's processes use, pages that they share counted once in all."""
+        total, sockets = 0, set[str]()
+        until = time.monotonic() + EXACT_SECONDS
         with _acting_as(slot.uid, self.nobody):
-            for pid in pids:
-                total += _pss(pid)
-        return total
+            for process in processes:
+                if time.monotonic() > until:
+                    total += process.at_most
+                    continue
+                total += _pss(process) + process.tables
+                try:
+                    sockets |= _sockets(process)
+                except OSError:  # it hides them, or has ended
+                    total += process.descriptors * SOCKET_BYTES
+        return total + len(sockets) * SOCKET_BYTES
 
 
 @contextmanager
@@ -492,39 +532,67 @@ def _first_uid(wanted: int, slots: int) -> int:
     return start + count - slots
 
 
-def _memory_by_user() -> dict[int, tuple[int, list[int]]]:
-    """By user id: the bytes of its processes (shared pages counted by each) and their pids."""
-    found: dict[int, tuple[int, list[int]]] = {}
+class _Process(NamedTuple):
+    """What a look at a process shows."""
+
+    pid: int
+    resident: int
+    """Bytes of memory, pages that it shares with others included."""
+    tables: int
+    """Bytes of the tables that say where its memory is."""
+    descriptors: int
+    """No more than so many are open."""
+    spared: bool
+    """Whether it has made itself less likely to be killed when memory runs out."""
+
+    @property
+    def at_most(self) -> int:
+        """Bytes it uses, roughly and never too few."""
+        return self.resident + self.tables + self.descriptors * SOCKET_BYTES
+
+
+def _processes_by_user() -> dict[int, list[_Process]]:
+    """The processes of all users but root."""
+    found: dict[int, list[_Process]] = {}
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
-        try:
-            with open(f"/proc/{name}/status", "rb") as file:
-                text = file.read()
-        except OSError:
-            continue  # it has ended
-        uid = used = 0
-        for line in text.splitlines():
-            if line.startswith(b"Uid:"):
-                uid = int(line.split()[1])
-                if not uid:
-                    break
-            elif line.startswith((b"RssAnon:", b"RssShmem:")):
-                used += int(line.split()[1]) << 10
-        if uid:
-            total, pids = found.get(uid, (0, []))
-            found[uid] = (total + used, [*pids, int(name)])
+        with suppress(OSError):  # it has ended
+            status = _STATUS.search(_read(f"/proc/{name}/status"))
+            if status is None or status[1] == b"0":  # it has ended, too, or is root's
+                continue
+            uid, descriptors, anonymous, shared, tables = map(int, status.groups())
+            spared = int(_read(f"/proc/{name}/oom_score_adj")) < MOST_EXPENDABLE
+            process = _Process(int(name), anonymous + shared << 10, tables << 10, descriptors, spared)
+            found.setdefault(uid, []).append(process)
     return found
 
 
-def _pss(pid: int) -> int:
-    """Bytes of a process, of shared pages its share. All it has, if it hides them."""
-    for name, field in (("smaps_rollup", b"Pss:"), ("status", b"VmRSS:")):
-        with suppress(OSError), open(f"/proc/{pid}/{name}", "rb") as file:
-            for line in file:
-                if line.startswith(field):
-                    return int(line.split()[1]) << 10
-    return 0
+_STATUS = re.compile(
+    rb"^Uid:\t\d+\t(\d+).*?^FDSize:\t(\d+).*?^RssAnon:\s+(\d+).*?^RssShmem:\s+(\d+).*?^VmPTE:\s+(\d+)",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def _pss(process: _Process) -> int:
+    """Bytes of memory of a process, of shared pages its share. All it has, if it hides them."""
+    with suppress(OSError):
+        for line in _read(f"/proc/{process.pid}/smaps_rollup").splitlines():
+            if line.startswith(b"Pss:"):
+                return int(line.split()[1]) << 10
+    return process.resident
+
+
+def _sockets(process: _Process) -> set[str]:
+    """Names of the sockets that a process has open. Raises `OSError`."""
+    folder = f"/proc/{process.pid}/fd"
+    links = {os.readlink(f"{folder}/{name}") for name in os.listdir(folder)}
+    return {link for link in links if link.startswith("socket:")}
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
 
 
 def _children() -> list[int]:
@@ -551,6 +619,9 @@ def close_doors() -> None:
     """What all sessions of a container would share, they share no more."""
     with suppress(OSError):
         os.chmod("/dev/mqueue", 0o700)
+    # Opened for writing, it can be mapped as memory that is shared and belongs to no process.
+    with suppress(OSError):
+        os.chmod("/dev/zero", 0o444)
     # Python's multiprocessing wants files there: each process now finds its own directory in its place. Both may be
     # missing, in which case nothing is shared either.
     with suppress(OSError):
