@@ -18,6 +18,7 @@ import select
 import signal
 import sys
 import threading
+import time
 import uuid
 import warnings
 from collections import deque
@@ -52,6 +53,8 @@ STUBBORN = 87
 """Exit status of a kernel that had to end because a thread of the code would not."""
 GRACE = 0.05
 """Seconds that threads get to end in."""
+_OWN_MODULES = ("cut", "forkserver", "frames", "kernel", "lockdown", "output")
+"""Names that the code may have modules of its own by."""
 _SET_ASYNC_EXC = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
 
@@ -140,9 +143,8 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
     """An `IPythonKernel` over a `Line`. One request is handled at a time, whatever its channel."""
 
     shell_class = SandboxShell
-    compiler_class = (
-        CachingCompiler  # names cells <ipython-input-N-hash>, where ipykernel names files that do not exist
-    )
+    # It names cells <ipython-input-N-hash>, where ipykernel's own names files that do not exist.
+    compiler_class = CachingCompiler
     shell_stream = AnyTrait()
     control_stream = AnyTrait()
     # Asked for by top-level `await`, and otherwise by what `_supports_kernel_subshells` turns off.
@@ -211,14 +213,7 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
             stream.begin(self.session, self.outlets[Channel.IOPUB], number)
         CappedStream.pump_in_thread(self.streams)
         sys.path[0] = ""
-        for module in (
-            "cut",
-            "forkserver",
-            "frames",
-            "kernel",
-            "lockdown",
-            "output",
-        ):  # the code may have some so named
+        for module in _OWN_MODULES:
             sys.modules.pop(module, None)
         self.own_threads = {thread.ident for thread in threading.enumerate()}
         self.shell.events.register("pre_run_cell", self._begin_cell)
@@ -302,10 +297,12 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         processes = 0
         with suppress(ChildProcessError):  # there is none
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if processes := _count_processes():
+            processes = _count_processes()
+            until = time.monotonic() + GRACE * 10
+            while processes and time.monotonic() < until:
                 os.kill(-1, signal.SIGKILL)  # every process of this user but this one
-                while True:
-                    os.waitpid(-1, 0)
+                if not os.waitpid(-1, os.WNOHANG)[0]:
+                    time.sleep(0.001)
         left = {"threads": len(new), "processes": processes, "stubborn": int(self.stubborn)}
         return {what: count for what, count in left.items() if count}
 
