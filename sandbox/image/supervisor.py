@@ -38,6 +38,8 @@ TICK, WATCH = 0.005, 0.2
 CLEAN_TRIES = 3
 KERNEL_MIB = 48
 """What a kernel itself may need beside the code's memory."""
+SHARED_MIB = 128
+"""What a kernel shares with its fork server, and has for itself once that is gone."""
 _EMPTY = "chmod -R u+rwX . 2>/dev/null; find . -mindepth 1 -delete"
 EXACT_SECONDS = 0.1
 """How long the exact measuring of one session's memory may take, as no session is served meanwhile."""
@@ -69,6 +71,7 @@ class Slot:
         self.status: int | None = None
         self.why = ""
         self.dying = False
+        self.orphaned = False
         self.cleaning = 0
         self.tries = 0
         self.outbox = bytearray()
@@ -430,6 +433,8 @@ class Supervisor:
         with suppress(ChildProcessError):
             os.waitpid(self.fork_server_pid, 0)  # whose children are this process's then
         self._make_up_for_the_untold()
+        for slot in self.by_pid.values():
+            slot.orphaned = True
         self.failures += 1
         if self.failures > CLEAN_TRIES:
             os.set_blocking(1, True)
@@ -463,7 +468,6 @@ class Supervisor:
 
     def _watch_memory(self) -> None:
         """End the sessions whose processes and files together use more memory than a session may."""
-        limit = self.limits["memory_mib"] + KERNEL_MIB << 20
         users = _processes_by_user()
         for slot in list(self.open.values()):
             if slot.dying or slot.uid not in users:
@@ -472,6 +476,7 @@ class Supervisor:
             if any(process.spared for process in processes):
                 self._end(slot, "it wanted other sessions to be killed in its place should memory run out")
                 continue
+            limit = self.limits["memory_mib"] + KERNEL_MIB + (SHARED_MIB if slot.orphaned else 0) << 20
             files = os.statvfs(slot.room)
             used = (files.f_blocks - files.f_bfree) * files.f_frsize
             if sum(process.at_most for process in processes) + used <= limit:
