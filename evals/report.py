@@ -69,7 +69,7 @@ def report(run: Run) -> RenderableType:
     total = len(run.samples())
     parts: list[RenderableType] = [_headline(run, samples, total)]
     if samples:
-        parts += [_breakdown(samples), *_warnings(samples)]
+        parts += [_breakdown(samples), *_verification(samples), *_warnings(samples)]
     if len(samples) < total:
         parts.append(f"[yellow]incomplete: {len(samples)} of {total} samples[/]")
     return Group(*parts)
@@ -115,6 +115,25 @@ def _breakdown(samples: list[Sample]) -> Table:
     for i in range(max(len(left), len(right))):
         table.add_row(*(left[i] if i < len(left) else ("", "")), *(right[i] if i < len(right) else ("", "")))
     return table
+
+
+def _verification(samples: list[Sample]) -> list[RenderableType]:
+    """Whether self-verification pays: its state against the verdict, and what trying again has changed."""
+    states = Table("verification", "correct", "not correct", title="What the checks were worth")
+    for state in ("True", "Uncertain", "False"):
+        right = [s.grade.verdict is Verdict.CORRECT for s in samples if s.trajectory.state == state]
+        states.add_row(state, str(sum(right)), str(len(right) - sum(right)))
+    flips = Table("level", "tried again", "to right", "to wrong", title="What trying again has changed")
+    by_level = defaultdict(list)
+    for sample in samples:
+        if sample.grade.first_verdict is not None:
+            by_level[str(sample.trajectory.level or "-")].append(sample)
+    for level in sorted(by_level):
+        retried = by_level[level]
+        changes = [(s.grade.verdict is Verdict.CORRECT) - (s.grade.first_verdict is Verdict.CORRECT) for s in retried]
+        flips.add_row(level, str(len(retried)), str(changes.count(1)), str(changes.count(-1)))
+    checked = any(s.trajectory.state for s in samples)
+    return [*([states] if checked else []), *([flips] if by_level else [])]
 
 
 def _warnings(samples: list[Sample]) -> list[str]:

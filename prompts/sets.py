@@ -48,6 +48,8 @@ class PromptSet(BaseModel):
     """Message to a model that gave neither code nor answer."""
     retry: str = ""
     """Template of the message after a check that came out False; placeholders `answer`, `code`, `output`."""
+    doubt: str = ""
+    """Template of the message after an answer that looks wrong; placeholders `answer`, `evidence`."""
     check: str | None = None
     """Name of the prompt set that checks an answer; None for no verification."""
     examples: list[Example] = []
@@ -77,6 +79,7 @@ class PromptSet(BaseModel):
         self.start(shots, problem="")
         render(self.output, output="")
         render(self.retry, answer="", code="", output="")
+        render(self.doubt, answer="", evidence="")
         if self.check:
             load_prompt(self.check).start(None, problem="", answer="")
 

@@ -41,7 +41,21 @@ Seed = Annotated[int | None, typer.Option(help="Seed; sample k uses seed + k. De
 MaxTokens = Annotated[int | None, typer.Option(help="Tokens generated per sample. Default: 4096.")]
 MaxRounds = Annotated[int | None, typer.Option(help="Model calls per sample. Default: 8.")]
 MaxSeconds = Annotated[float | None, typer.Option(help="Working seconds per sample. Default: 900.")]
-MaxRetries = Annotated[int | None, typer.Option(help="New attempts after a check came out False. Default: 2.")]
+MaxRetries = Annotated[
+    int | None,
+    typer.Option(help="New attempts after a check that came out False or an answer that looks wrong. Default: 2."),
+]
+Retry = Annotated[
+    str | None,
+    typer.Option(help="revise: such an attempt goes on in the conversation; restart: anew. Default: revise."),
+]
+Doubts = Annotated[
+    bool | None, typer.Option("--doubts/--no-doubts", help="Whether rules may find that an answer looks wrong.")
+]
+Independence = Annotated[
+    bool | None,
+    typer.Option("--independence/--no-independence", help="Whether a check that repeats the solution is void."),
+]
 OutputChars = Annotated[
     int | None, typer.Option(help="Characters of a cell's output shown to the model. Default: 4000.")
 ]
@@ -95,6 +109,9 @@ def solve(
     max_rounds: MaxRounds = None,
     max_seconds: MaxSeconds = None,
     max_retries: MaxRetries = None,
+    retry: Retry = None,
+    doubts: Doubts = None,
+    independence: Independence = None,
     output_chars: OutputChars = None,
     cell_seconds: CellSeconds = None,
     isolation: Isolation = None,
@@ -152,6 +169,9 @@ def eval(
     max_rounds: MaxRounds = None,
     max_seconds: MaxSeconds = None,
     max_retries: MaxRetries = None,
+    retry: Retry = None,
+    doubts: Doubts = None,
+    independence: Independence = None,
     output_chars: OutputChars = None,
     cell_seconds: CellSeconds = None,
     isolation: Isolation = None,

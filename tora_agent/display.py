@@ -44,8 +44,15 @@ def after_reasoning(step: dict[str, Any]) -> Iterator[RenderableType]:
         if step["result"]:
             yield _output(step["result"])
         yield Text(f"{step['answer']}: {step['state']} ({step['reason']})", COLOURS[step["state"]])
+        for rule, evidence in step.get("doubts", {}).items():
+            yield Text(f"looks wrong ({rule}): {evidence}", "yellow")
     elif kind == "retry":
-        yield Text({"check_false": "trying again", "no_box": "asking for an answer"}[step["reason"]], "yellow")
+        yield Text(
+            {"check_false": "trying again", "looks_wrong": "trying again", "no_box": "asking for an answer"}[
+                step["reason"]
+            ],
+            "yellow",
+        )
     elif kind == "answer":
         yield Padding(Text.assemble("answer: ", (step["answer"], "bold green")), (1, 0))
     elif kind == "failure":

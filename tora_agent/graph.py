@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -16,14 +17,15 @@ from pydantic import BaseModel
 
 from prompts import PromptSet
 from prompts.sets import render
-from sandbox import Session
+from sandbox import CellResult, Session
 from sandbox.image.cut import cut_middle
 from tora_agent import budgets, verification
 from tora_agent.dialects.fences import STOP, read_reply
+from tora_agent.doubts import Attempt, doubts
 from tora_agent.errors import ContextFull
 from tora_agent.model import Model
 from tora_agent.settings import AgentSettings
-from tora_agent.steps import Answer, Code, Failure, FailureKind, Output, Reasoning, Retry
+from tora_agent.steps import Answer, Code, Failure, FailureKind, Output, Reasoning, Retry, Verification
 
 
 class State(TypedDict, total=False):
@@ -33,9 +35,11 @@ class State(TypedDict, total=False):
     messages: Annotated[list[dict[str, str]], operator.add]
     steps: Annotated[list[dict[str, Any]], operator.add]
     attempts: Annotated[list[dict[str, Any]], operator.add]
-    """Each answer with the state of its check: {"answer", "state"}."""
+    """Each answer with the state of its check and how many rules doubt it: {"answer", "state", "doubts"}."""
     found: str
     """The newest answer, not yet checked."""
+    begin: int
+    """Index of the message that the conversation begins with: an attempt that starts over leaves the others behind."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,10 @@ async def reason(state: State, runtime: Runtime[Context]) -> Command[Literal["re
         return _fail(*budget.exhausted)
     try:
         call = await ctx.model.complete(
-            state["messages"],
+            state["messages"][state.get("begin", 0) :],
             max_tokens=budget.tokens,
             temperature=ctx.settings.temperature,
-            seed=ctx.settings.seed,
+            seed=ctx.settings.seed + state.get("begin", 0),
             stop=STOP if ctx.prompt.code != "none" else (),
             on_text=(lambda text: runtime.stream_writer({"text": text})) if ctx.stream else None,
         )
@@ -100,29 +104,68 @@ async def execute(state: State, runtime: Runtime[Context]) -> Command[Literal["r
 
 
 async def verify(state: State, runtime: Runtime[Context]) -> Command[Literal["reason", "answer"]]:
-    """Check the newest answer by code, if the prompt set has a check; what comes out False is tried again."""
-    ctx, found = runtime.context, state["found"]
-    budget = budgets.left(ctx.settings, state["steps"])
+    """Check the newest answer by code, if the prompt set has a check; what is False or looks wrong is tried again."""
+    ctx, found, steps = runtime.context, state["found"], state["steps"]
+    budget = budgets.left(ctx.settings, steps)
     if ctx.prompt.check is None or budget.exhausted:
-        return _go("answer", attempts=[{"answer": found, "state": None}])
-    check = await verification.check(state["problem"], found, budget.tokens, ctx)
-    attempt = {"answer": found, "state": check.state}
-    retries = sum(step["kind"] == "retry" and step["reason"] == "check_false" for step in state["steps"])
-    if check.state != "False" or retries >= ctx.settings.max_retries:
+        return _go("answer", attempts=[{"answer": found, "state": None, "doubts": 0}])
+    cells = [step["code"] for step in steps if step["kind"] == "code"]
+    check = await verification.check(state["problem"], found, cells, budget.tokens, ctx)
+    if ctx.settings.doubts and check.state != "True":
+        check = check.model_copy(update={"doubts": doubts(_attempt(state, ctx))})
+    attempt = {"answer": found, "state": check.state, "doubts": len(check.doubts)}
+    retries = sum(step["kind"] == "retry" and step["reason"] != "no_box" for step in steps)
+    if not (check.state == "False" or check.doubts) or retries >= ctx.settings.max_retries:
         return _go("answer", check, attempts=[attempt])
-    output = cut_middle(check.result.text, ctx.settings.output_chars) if check.result else ""
-    text = render(ctx.prompt.retry, answer=found, code=check.code or "", output=output)
-    retry = Retry(reason="check_false", text=text)
-    return _go("reason", check, retry, messages=[_user(text)], attempts=[attempt])
+    retry = _retry(check, ctx)
+    if ctx.settings.retry == "restart":
+        await ctx.session.close()
+        begun = ctx.prompt.start(ctx.settings.shots, problem=state["problem"])
+        return _go("reason", check, retry, messages=begun, begin=len(state["messages"]), attempts=[attempt])
+    return _go("reason", check, retry, messages=[_user(retry.text)], attempts=[attempt])
 
 
 async def answer(state: State) -> State:
-    """End with the answer of the best verification state, the latest of equals; without any, the failure stands."""
+    """End with the best attempt; without any, the failure stands.
+
+    Best is the verification state, then to have raised no doubts, then the number of attempts with the same answer,
+    then to be the latest.
+    """
     if not state["attempts"]:
         return {}
     rank = {"False": 0, None: 1, "Uncertain": 1, "True": 2}
-    best = max(enumerate(state["attempts"]), key=lambda item: (rank[item[1]["state"]], item[0]))[1]
-    return {"steps": [Answer(**best).model_dump(mode="json")]}
+    agreed = Counter(attempt["answer"] for attempt in state["attempts"])
+
+    def merit(item: tuple[int, dict[str, Any]]) -> tuple[int, bool, int, int]:
+        number, attempt = item
+        return rank[attempt["state"]], not attempt["doubts"], agreed[attempt["answer"]], number
+
+    best = max(enumerate(state["attempts"]), key=merit)[1]
+    return {"steps": [Answer(answer=best["answer"], state=best["state"]).model_dump(mode="json")]}
+
+
+def _attempt(state: State, ctx: Context) -> Attempt:
+    """What the rules look at: the newest answer, and the steps since the last retry that led to it."""
+    steps = state["steps"]
+    outputs = [step["result"] for step in steps if step["kind"] == "output"]
+    return Attempt(
+        problem=state["problem"],
+        answer=state["found"],
+        outputs=[CellResult.model_validate(result).printed for result in outputs],
+        failed=bool(outputs and outputs[-1]["error"]),
+        asked_for_code=ctx.prompt.code != "none",
+        cut=[step["cut"] for step in steps if step["kind"] == "reasoning"],
+    )
+
+
+def _retry(check: Verification, ctx: Context) -> Retry:
+    """The message that asks for another attempt, with the evidence."""
+    if check.state == "False":
+        output = cut_middle(check.result.text, ctx.settings.output_chars) if check.result else ""
+        text = render(ctx.prompt.retry, answer=check.answer, code=check.code or "", output=output)
+        return Retry(reason="check_false", text=text)
+    evidence = "; ".join([*check.doubts.values(), *([f"the check was void: {check.void}"] if check.void else [])])
+    return Retry(reason="looks_wrong", text=render(ctx.prompt.doubt, answer=check.answer, evidence=evidence))
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -29,7 +29,13 @@ class AgentSettings(BaseModel):
     max_seconds: float = Field(900.0, gt=0)
     """Working time per sample: model calls and cells."""
     max_retries: int = Field(2, ge=0)
-    """Further attempts after a check that came out False."""
+    """Further attempts after a check that came out False, or an answer that looks wrong."""
+    retry: Literal["revise", "restart"] = "revise"
+    """Whether such an attempt goes on in the same conversation, with the evidence, or begins anew with another seed."""
+    doubts: bool = True
+    """Whether an answer can look wrong without a check that says so (`tora_agent.doubts`). For prompts with a check."""
+    independence: bool = True
+    """Whether a check that only repeats the solution, or asserts a constant, is void (`tora_agent.independence`)."""
     output_chars: int = Field(4000, ge=100)
     """Characters of a cell's output shown to the model: of more, the head and the tail."""
     cell_seconds: float = Field(30.0, gt=0)

@@ -78,8 +78,12 @@ class Output(_Model):
     """The message that goes back to the model."""
 
 
+StateSource = Literal["called", "printed", "none"]
+"""How a check told its state: by a call of `check(...)`, by its last printed line, or not at all."""
+
+
 class Verification(_Model):
-    """A check of an answer by code, run in a fresh kernel."""
+    """A check of an answer by code, run in a fresh kernel; and what looks wrong about it without a check."""
 
     kind: Literal["verification"] = "verification"
     seconds: float
@@ -89,6 +93,11 @@ class Verification(_Model):
     call: ModelCall
     code: str | None = None
     result: CellResult | None = None
+    source: StateSource = "none"
+    void: str | None = None
+    """Why the check says nothing about the answer, if so (`tora_agent.independence`); its state is then Uncertain."""
+    doubts: dict[str, str] = {}
+    """Rules that fired (`tora_agent.doubts`), each with its evidence."""
 
 
 class Retry(_Model):
@@ -96,7 +105,7 @@ class Retry(_Model):
 
     kind: Literal["retry"] = "retry"
     seconds: float = 0.0
-    reason: Literal["check_false", "no_box"]
+    reason: Literal["check_false", "looks_wrong", "no_box"]
     text: str
     """The message that goes to the model."""
 

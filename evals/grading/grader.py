@@ -13,7 +13,7 @@ from pebble import ProcessPool
 from pydantic import BaseModel, ConfigDict
 
 from evals.grading.equality import equal, warm_up
-from tora_agent.steps import Trajectory
+from tora_agent.steps import Retry, Trajectory, Verification
 
 TIMEOUT_SECONDS = 10.0
 
@@ -44,6 +44,8 @@ class Grade(BaseModel):
     verdict: Verdict
     reason: str
     """One line on what decided."""
+    first_verdict: Verdict | None = None
+    """The verdict on the first attempt, where a check or a doubt led to another; None elsewhere."""
 
 
 class Grader:
@@ -73,7 +75,11 @@ class Grader:
 
     async def grade(self, trajectory: Trajectory, gold: str) -> Grade:
         """The verdict on `trajectory` against the answer `gold` (LaTeX). Never raises on account of the answer."""
-        verdict, reason = await self._verdict(trajectory, gold)
+        if trajectory.answer is None:
+            cut = trajectory.failure in ("truncated", "context_full")
+            verdict, reason = Verdict.TRUNCATED if cut else Verdict.NO_ANSWER, str(trajectory.failure or "no answer")
+        else:
+            verdict, reason = await self.compare(trajectory.answer, gold)
         return Grade(
             problem_id=trajectory.problem_id,
             sample=trajectory.sample,
@@ -81,13 +87,18 @@ class Grader:
             gold=gold,
             verdict=verdict,
             reason=reason,
+            first_verdict=await self._first_verdict(trajectory, verdict, gold),
         )
 
-    async def _verdict(self, trajectory: Trajectory, gold: str) -> tuple[Verdict, str]:
-        if trajectory.answer is None:
-            cut = trajectory.failure in ("truncated", "context_full")
-            return (Verdict.TRUNCATED if cut else Verdict.NO_ANSWER), trajectory.failure or "no answer"
-        task: Any = self._pool.schedule(equal, args=(trajectory.answer, gold), timeout=self.timeout)
+    async def _first_verdict(self, trajectory: Trajectory, verdict: Verdict, gold: str) -> Verdict | None:
+        attempts = [step.answer for step in trajectory.steps if isinstance(step, Verification)]
+        if not any(isinstance(step, Retry) and step.reason != "no_box" for step in trajectory.steps):
+            return None
+        return verdict if attempts[0] == trajectory.answer else (await self.compare(attempts[0], gold))[0]
+
+    async def compare(self, answer: str, gold: str) -> tuple[Verdict, str]:
+        """The verdict on `answer`, and one line on what decided. Never raises on account of the answer."""
+        task: Any = self._pool.schedule(equal, args=(answer, gold), timeout=self.timeout)
         try:
             same = await asyncio.wrap_future(task)
         except TimeoutError:

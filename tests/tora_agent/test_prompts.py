@@ -16,6 +16,7 @@ from tora_agent.answers import last_box
 from tora_agent.dialects.fences import read_reply
 from tora_agent.errors import UsageError
 from tora_agent.settings import AgentSettings
+from tora_agent.verification import CHECK_FUNCTION, read_state
 
 MINIMAL = "about: a test\ncode: none\nproblem: '{{ problem }}'\n"
 
@@ -101,10 +102,15 @@ async def test_pal_examples_print_the_answer(box: Sandbox) -> None:
 
 
 @pytest.mark.anyio
-async def test_check_examples_print_whether_the_proposed_answer_is_right(box: Sandbox) -> None:
+async def test_check_examples_say_whether_the_proposed_answer_is_right(box: Sandbox) -> None:
     check, answers = load_prompt("check"), boxed_answers()
     right = [answers[e.values["problem"]] == e.values["answer"].strip() for e in check.examples]
-    assert await printed(box, check) == [[str(verdict)] for verdict in right]
+    for example, expected in zip(check.examples, right, strict=True):
+        (reply,) = replies(example)
+        async with box.session() as session:
+            await session.run(CHECK_FUNCTION)
+            result = await session.run(read_reply(reply).code or "")
+        assert read_state(result)[::2] == (str(expected), "called")
     assert {True, False} == set(right)
 
 

@@ -1,0 +1,68 @@
+"""How often each rule of `tora_agent.doubts` is right, on recorded trajectories: `make bench-doubts FILE=...`.
+
+Precision: of the answers that a rule doubts, the share that are wrong; to be seen beside the share of all answers that
+are wrong. Recall: of the wrong answers, the share that it doubts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from evals.grading.grader import Grader, Verdict
+from tora_agent.doubts import RULES, Attempt, doubts
+
+FAILED = ("Error", "Traceback", "Exception", "timeout", "Timeout")
+
+
+def attempt_of(row: dict[str, Any]) -> Attempt:
+    """A recorded trajectory as an `Attempt`. In it a failed cell shows by what it printed."""
+    turns = row["turns"]
+    outputs = [turn["content"] for turn in turns if turn["role"] == "output"]
+    last = outputs[-1] if outputs else ""
+    return Attempt(
+        problem=row["problem"],
+        answer=str(row["final_answer"]),
+        outputs=outputs,
+        failed=any(word in last for word in FAILED),
+    )
+
+
+async def measure(title: str, rows: list[dict[str, Any]]) -> Table:
+    """The table of one file's rows."""
+    rows = [row for row in rows if row.get("turns") and row.get("final_answer")]
+    async with Grader() as grader:
+        verdicts = [(await grader.compare(str(row["final_answer"]), row["gold"]))[0] for row in rows]
+    right = [verdict is Verdict.CORRECT for verdict in verdicts]
+    fired, hits = Counter[str](), Counter[str]()
+    for row, correct in zip(rows, right, strict=True):
+        found = doubts(attempt_of(row))
+        for name in [*found, *(["any of them"] if found else [])]:
+            fired[name] += 1
+            hits[name] += not correct
+    wrong = len(rows) - sum(right)
+    table = Table(title=f"{title}: {len(rows)} answers, {100 * wrong / len(rows):.1f} % wrong")
+    for column in ("rule", "fired", "precision", "recall"):
+        table.add_column(column, justify="left" if column == "rule" else "right")
+    for name in [*RULES, "any of them"]:
+        precision = f"{100 * hits[name] / fired[name]:.1f} %" if fired[name] else "-"
+        table.add_row(name, str(fired[name]), precision, f"{100 * hits[name] / max(1, wrong):.1f} %")
+    return table
+
+
+def main() -> None:
+    """Print a table for each file named on the command line."""
+    for name in sys.argv[1:]:
+        rows = [json.loads(line) for line in Path(name).read_text("utf-8").splitlines()]
+        Console(width=100).print(asyncio.run(measure(Path(name).name, rows)))
+
+
+if __name__ == "__main__":
+    main()

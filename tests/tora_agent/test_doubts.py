@@ -1,0 +1,97 @@
+"""What looks wrong about an answer."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tora_agent.doubts import RULES, Attempt, doubts, number
+
+RAN = {"problem": "Find $x$.", "outputs": ["7"]}
+FIRES = {
+    "contradicts_output": [
+        Attempt(problem="Find $x$.", answer="8", outputs=["7"]),
+        Attempt(problem="Find $x$.", answer=r"\frac{1}{2}", outputs=["x is\n3/4"]),
+        Attempt(problem="Find $x$.", answer=r"2\sqrt{3}", outputs=["3.0"]),
+    ],
+    "no_code": [Attempt(problem="Find $x$.", answer="8")],
+    "code_failed": [Attempt(problem="Find $x$.", answer="8", outputs=[""], failed=True)],
+    "not_an_integer": [
+        Attempt(problem="A box has 9 balls. How many are red?", answer="2.5", outputs=["2.5"]),
+        Attempt(problem="Find the smallest positive integer $n$ such that it is so.", answer="7/3", outputs=["7/3"]),
+    ],
+    "not_a_probability": [Attempt(problem="What is the probability that it rains?", answer="3/2", outputs=["3/2"])],
+    "invented_output": [Attempt(problem="Find $x$.", answer="7", outputs=["7"], cut=["```output\n7\n```"])],
+}
+QUIET = [
+    Attempt(problem="Find $x$.", answer="7", outputs=["7"]),
+    Attempt(problem="Find $x$.", answer=r"\frac{3}{4}", outputs=["0.75"]),
+    Attempt(problem="Find $x$.", answer="0.33", outputs=["0.3333333"]),
+    Attempt(problem="Find $x$.", answer=r"50\%", outputs=["0.5"]),
+    Attempt(problem="Find $x$.", answer="1,234", outputs=["1234"]),
+    Attempt(problem="Find $x$.", answer="7", outputs=["7 and 9 are the roots"]),
+    Attempt(problem="Find $x$.", answer="9", outputs=["8, 9"]),
+    Attempt(problem="Find $x$.", answer="(1,2)", outputs=["7"]),
+    Attempt(problem="Find $x$.", answer="x+1", outputs=["7"]),
+    Attempt(problem="Find $x$.", answer="8", asked_for_code=False),
+    Attempt(problem="How many are there?", answer="3.0", outputs=["3"]),
+    Attempt(problem="The probability is 1/2. How many tickets were sold?", answer="40", outputs=["40"]),
+]
+
+
+@pytest.mark.parametrize(("rule", "attempt"), [(name, a) for name, found in FIRES.items() for a in found])
+def test_a_rule_fires(rule: str, attempt: Attempt) -> None:
+    assert list(doubts(attempt)) == [rule]
+    assert "\n" not in doubts(attempt)[rule]
+
+
+def test_every_rule_is_tried_here() -> None:
+    assert set(FIRES) == set(RULES)
+
+
+@pytest.mark.parametrize("attempt", QUIET)
+def test_nothing_looks_wrong_about_it(attempt: Attempt) -> None:
+    assert doubts(attempt) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("-3", -3),
+        ("1{,}000", 1000),
+        (r"\frac{1}{2}", 0.5),
+        (r"\dfrac{\sqrt{3}}{2}", math.sqrt(3) / 2),
+        (r"\frac12", 0.5),
+        (r"2\sqrt{3}", 2 * math.sqrt(3)),
+        (r"\frac{7\pi}{4}", 7 * math.pi / 4),
+        ("7*pi/4", 7 * math.pi / 4),
+        ("2^{10}", 1024),
+        (r"90^\circ", 90),
+        (r"12\text{ cm}", 12),
+        (r"\$5.50", 5.5),
+        ("x = 4", 4),
+    ],
+)
+def test_numbers_are_read(text: str, value: float) -> None:
+    assert number(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "(1,2)",
+        "1/0",
+        "9**9**9**9",
+        "__import__('os')",
+        "open('x')",
+        "1e999999 and 2",
+        "(" * 150,
+        "\0",
+        "[1]*10",
+    ],
+)
+def test_what_is_no_number_is_none(text: str) -> None:
+    assert number(text) is None

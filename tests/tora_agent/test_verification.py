@@ -1,0 +1,121 @@
+"""Checks that are executed and can fail, doubts without a check, and what follows from both."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox import CellResult, Sandbox
+from tests.tora_agent.test_agent import QUESTION, rollout, run
+from tora_agent.check_function import CHECK_MIME
+from tora_agent.steps import Retry, Verification
+from tora_agent.verification import read_state
+
+pytestmark = pytest.mark.anyio
+WORK = "print(sum(range(4)))"
+
+
+async def checked(box: Sandbox, check: str, **settings: object) -> Verification:
+    """The verification of the answer 6 by the program `check`."""
+    made = await rollout(box, [run(WORK), r"\boxed{6}"], {"6": check}, max_retries=0, independence=True, **settings)
+    (verification,) = made.steps(Verification)
+    found: Verification = verification
+    return found
+
+
+@pytest.mark.parametrize(
+    ("check", "state", "reason"),
+    [
+        ("check(1 + 2 + 3 == 6, 'by hand')", "True", "the check says True: by hand"),
+        ("check(max(range(5)) == 6)", "False", "the check says False"),
+        ("check(None if len('ab') > 1 else True, 'no idea')", "Uncertain", "the check says Uncertain: no idea"),
+        ("check(1 + 2 == 3)\ncheck(1 + 2 == 4, 'the last')", "False", "the check says False: the last"),
+        ("import sympy\ncheck(sympy.Integer(2) + 4 > 5)", "True", "the check says True"),
+        ("import sympy\ncheck(sympy.Symbol('x') > abs(-1))", "Uncertain", "the check raised TypeError"),
+        ("check(1 + 1 == 2)\n1 / 0", "Uncertain", "the check raised ZeroDivisionError"),
+        ("print(len('abcdef') == 6)", "True", "the check printed True"),
+    ],
+)
+async def test_a_check_tells_its_state(box: Sandbox, check: str, state: str, reason: str) -> None:
+    made = await checked(box, check)
+    assert (made.state, made.reason, made.void) == (state, reason, None)
+    assert made.source == ("none" if "raised" in reason else "printed" if "printed" in reason else "called")
+
+
+async def test_nothing_of_the_solution_is_in_the_kernel_of_the_check(box: Sandbox) -> None:
+    turns = [run("found = 6\nprint(found)"), r"\boxed{6}"]
+    made = await rollout(box, turns, {"6": "check('found' in globals())"})
+    assert made.steps(Verification)[0].state == "False"
+
+
+async def test_a_void_check_is_uncertain_unless_independence_is_not_asked_for(box: Sandbox) -> None:
+    again = WORK.replace("print(", "total = (") + "\ncheck(total == 6)"
+    made = await checked(box, "answer = 6\ncheck(answer == 6)")
+    assert (made.state, made.void) == ("Uncertain", "it compares the answer with itself")
+    assert made.reason == "the check is void: it compares the answer with itself"
+    assert (await checked(box, "check(True)")).void == "it asserts a constant"
+    solution = [run("total = sum(range(4))\nprint(total)"), r"\boxed{6}"]
+    repeated = await rollout(box, solution, {"6": again}, independence=True)
+    assert repeated.steps(Verification)[0].void == "it only repeats the solution's own computation"
+    unasked = await rollout(box, solution, {"6": again})
+    assert (unasked.trajectory.state, unasked.steps(Verification)[0].void) == ("True", None)
+
+
+async def test_what_looks_wrong_is_tried_again_with_the_evidence(box: Sandbox) -> None:
+    turns = [run(WORK), r"\boxed{7}", run(WORK, before="Again."), r"\boxed{6}"]
+    checks = {"7": "check(None if len('a') else True)", "6": "check(len('abcdef') == 6)"}
+    made = await rollout(box, turns, checks, doubts=True)
+    assert made.outcome == ("6", "True", None)
+    first, second = made.steps(Verification)
+    evidence = "the last output ends in 6, and the answer is another number"
+    assert (first.doubts, second.doubts) == ({"contradicts_output": evidence}, {})
+    (retry,) = made.steps(Retry)
+    assert retry.reason == "looks_wrong"
+    assert retry.text.startswith(f"Something about the answer 7 looks wrong: {evidence}. Look at it again")
+
+
+async def test_a_true_check_outweighs_a_doubt(box: Sandbox) -> None:
+    made = await rollout(box, [run(WORK), r"\boxed{7}"], {"7": "check(len('abcdefg') == 7)"}, doubts=True)
+    assert made.outcome == ("7", "True", None)
+    assert made.steps(Verification)[0].doubts == {}
+
+
+async def test_the_model_is_told_that_its_check_was_void(box: Sandbox) -> None:
+    made = await rollout(
+        box, [r"\boxed{7}", r"\boxed{7}"], {"7": "check(True)"}, doubts=True, independence=True, max_retries=1
+    )
+    text = made.steps(Retry)[0].text
+    assert "no code was run; the check was void: it asserts a constant" in text
+
+
+async def test_a_restart_leaves_conversation_and_variables_behind(box: Sandbox) -> None:
+    turns = [run("print('kept' in globals()); kept = 1"), r"\boxed{5}"]  # each conversation begins with the first
+    made = await rollout(box, turns, {"5": "check(len('') == 5)"}, retry="restart", max_retries=1)
+    assert made.outcome == ("5", "False", None)
+    assert made.outputs == ["False", "False"]
+    first, _, again, _ = [asked for asked in made.requests if "Proposed answer" not in str(asked["messages"])]
+    assert first["messages"] == again["messages"]
+    assert first["messages"][-1]["content"] == QUESTION
+    assert first["seed"] != again["seed"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "checks", "best"),
+    [
+        ("565", {"5": "check(None if [1][0] else 1)", "6": "check(len('') == 6)"}, "5"),  # Uncertain before False
+        ("556", {"5": "check(len('') == 5)", "6": "check(len('') == 6)"}, "5"),  # agreed on
+        ("567", dict.fromkeys("567", "check(len('') == 9)"), "7"),  # the latest
+    ],
+)
+async def test_the_best_attempt_is_the_answer(box: Sandbox, answers: str, checks: dict[str, str], best: str) -> None:
+    turns = [rf"\boxed{{{answer}}}" for answer in answers]
+    made = await rollout(box, turns, checks, max_retries=2)
+    assert made.trajectory.answer == best
+
+
+def _said(outcome: str) -> CellResult:
+    return CellResult(displays=({"text/plain": "check", CHECK_MIME: outcome},), stdout="check\n")
+
+
+async def test_the_state_told_by_a_call_comes_before_a_printed_one() -> None:
+    result = _said('{"state": false, "reason": ""}').model_copy(update={"value": "True"})
+    assert read_state(result) == ("False", "the check says False", "called")

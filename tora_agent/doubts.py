@@ -1,0 +1,177 @@
+"""What looks wrong about an answer without asking the model: small named rules, each with its evidence.
+
+How often each is right on recorded trajectories is measured by `make bench-doubts`. Rules that fired on none of 1,483
+recorded answers, or on right ones alone, are gone: a negative measure, a decimal for a common fraction, a digit that
+the base does not have, several different boxes.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+Rule = Callable[["Attempt"], str | None]
+"""The evidence, in a line that the model can be shown; None where the rule has nothing to say."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An answer, and what led to it."""
+
+    problem: str
+    answer: str
+    outputs: list[str] = field(default_factory=list)
+    """What each cell brought."""
+    failed: bool = False
+    """Whether the last cell raised or timed out."""
+    asked_for_code: bool = True
+    cut: list[str] = field(default_factory=list)
+    """What was cut off the replies."""
+
+
+def doubts(attempt: Attempt) -> dict[str, str]:
+    """The rules that fire, by name, each with its evidence."""
+    return {name: evidence for name, rule in RULES.items() if (evidence := rule(attempt))}
+
+
+def contradicts_output(a: Attempt) -> str | None:
+    """The answer is a number, and so is all that the last cell printed, and none of that is the answer."""
+    value, printed = number(a.answer), a.outputs[-1].strip() if a.outputs else ""
+    last = number(printed.splitlines()[-1]) if printed else None
+    if value is None or last is None or a.failed:
+        return None
+    seen = [last, *map(float, _NUMBERS.findall(printed))]
+    if any(_close(value, other) or _close(value / 100, other) for other in seen):
+        return None
+    return f"the last output ends in {printed.splitlines()[-1].strip()[:80]}, and the answer is another number"
+
+
+def no_code(a: Attempt) -> str | None:
+    """The prompt asks for code, and none has run."""
+    return "no code was run" if a.asked_for_code and not a.outputs else None
+
+
+def code_failed(a: Attempt) -> str | None:
+    """The last cell before the answer raised or timed out."""
+    return "the last code before the answer failed" if a.failed else None
+
+
+def not_an_integer(a: Attempt) -> str | None:
+    """The problem asks how many there are, or for an integer."""
+    value = number(a.answer)
+    if value is None or not _COUNTED.search(_question(a.problem)) or abs(value - round(value)) < 1e-9:
+        return None
+    return "the problem asks for an integer, and the answer is none"
+
+
+def not_a_probability(a: Attempt) -> str | None:
+    """The problem asks for a probability."""
+    value = number(a.answer)
+    if value is None or not re.search(r"\bprobability\b", _question(a.problem)) or 0 <= value <= 1:
+        return None
+    return "the problem asks for a probability, and the answer is not between 0 and 1"
+
+
+def invented_output(a: Attempt) -> str | None:
+    """The model wrote an output of its code itself."""
+    return "an invented output was cut off" if any("```output" in cut for cut in a.cut) else None
+
+
+RULES: dict[str, Rule] = {
+    rule.__name__: rule
+    for rule in (
+        contradicts_output,
+        no_code,
+        code_failed,
+        not_an_integer,
+        not_a_probability,
+        invented_output,
+    )
+}
+_NUMBERS = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.]*\d)")
+_COUNTED = re.compile(
+    r"\b[Hh]ow many (?!\w+ (?:in|of) )|\b(?:the|what) (?:smallest|largest|least|greatest)?\s?(?:positive )?integer\b"
+)
+
+
+def _question(problem: str) -> str:
+    """The sentence that asks: the last one with a question mark or an imperative, else the last."""
+    sentences = [s for s in re.split(r"(?<=[.?!])\s+", problem.strip()) if s]
+    asking = [
+        s for s in sentences if s.endswith("?") or re.match(r"(?:Find|Compute|What|How|Determine|Calculate)\b", s)
+    ]
+    return (asking or sentences or [""])[-1]
+
+
+def _close(a: float, b: float) -> bool:
+    """Equal, or equal once rounded: an output has more digits than an answer, or fewer."""
+    return math.isclose(a, b, rel_tol=1e-2, abs_tol=1e-9)
+
+
+# Numbers in LaTeX or Python. Nothing is evaluated but what stands here.
+
+_LATEX = (
+    (
+        re.compile(
+            r"\\(?:left|right|!|,|;|:|displaystyle|text\s*\{[^{}]*\}|mathrm\s*\{[^{}]*\}|%|\$)|[$\s]|\^\\circ|\^\{\\circ\}|°|%"
+        ),
+        "",
+    ),
+    (re.compile(r"(?<=\d),(?=\d{3}(?!\d))|\{,\}"), ""),
+    (re.compile(r"\\[dt]?frac(\d)(\d)"), r"((\1)/(\2))"),
+    (re.compile(r"\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}"), r"((\1)/(\2))"),
+    (re.compile(r"\\sqrt\{([^{}]*)\}|\\sqrt(\d)"), r"sqrt(\1\2)"),
+    (re.compile(r"\\pi|\bpi\b"), "(pi)"),
+    (re.compile(r"\\cdot|\\times"), "*"),
+    (re.compile(r"\^\{([^{}]*)\}"), r"**(\1)"),
+    (re.compile(r"\^"), "**"),
+    (re.compile(r"(?<=[\d)])(?=sqrt|\()"), "*"),
+    (re.compile(r"^[a-zA-Z]\w?=|_\{?\d+\}?$"), ""),
+)
+_OPERATORS: dict[type[ast.AST], Callable[..., float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+}
+
+
+def number(text: str) -> float | None:
+    r"""The value of a number in LaTeX or Python, such as `-3`, `\frac{1}{2}`, `2\sqrt{3}` or `7*pi/4`; else None."""
+    if len(text) > 200:
+        return None
+    for _ in range(3):  # fractions within fractions
+        for pattern, replacement in _LATEX:
+            text = pattern.sub(replacement, text)
+    try:
+        return _value(ast.parse(text, mode="eval").body)
+    except (SyntaxError, ValueError, ArithmeticError, RecursionError, TypeError, KeyError, MemoryError):
+        return None
+
+
+def _value(node: ast.expr) -> float:
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        return float(node.value)  # type: ignore[arg-type]  # as the line before says
+    if isinstance(node, ast.Name) and node.id == "pi":
+        return math.pi
+    if isinstance(node, ast.UnaryOp):
+        return _OPERATORS[type(node.op)](_value(node.operand))
+    if isinstance(node, ast.BinOp):
+        left, right = _value(node.left), _value(node.right)
+        if isinstance(node.op, ast.Pow):
+            return math.pow(left, right)  # of floats: bounded, where integers would grow
+        return _OPERATORS[type(node.op)](left, right)
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "sqrt"
+        and len(node.args) == 1
+    ):
+        return math.sqrt(_value(node.args[0]))
+    raise ValueError("not a number")
