@@ -34,6 +34,8 @@ class Pool:
         self._alone = isolation is Isolation.CONTAINER
         self._spares = spares
         self._in_thread = in_thread
+        self.opened = 0
+        """Sessions begun so far."""
         self._size: container.Size | None = None
         self._running: dict[Relay, container.Container] = {}
         self._starting = asyncio.Lock()
@@ -53,9 +55,15 @@ class Pool:
             async with self._starting:
                 relay = self._with_room() or await self._start()
         line = relay.open(setup, listener)
+        self.opened += 1
         if self._alone:
             line.ended.add_done_callback(lambda _: self._keep(self._retire(relay, line)))
         return line
+
+    @property
+    def sessions(self) -> int:
+        """How many are open, or not yet cleaned up after."""
+        return sum(len(relay.lines) for relay in self._running)
 
     async def close(self) -> None:
         """Remove every container."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -17,7 +16,6 @@ from aiohttp import web
 
 from prompts import load_prompt
 from sandbox import CellError, CellResult, Sandbox
-from sandbox.container import LABEL, owner
 from tests.conftest import Tora, model_at, script
 from tora_agent import Solution, solve, solve_async
 from tora_agent.agent import Agent, Problem
@@ -74,10 +72,6 @@ async def rollout(box: Sandbox, turns: Turns, checks: dict[str, str] | None = No
         plain = {"prompt": "csv" if checks else "tora", "shots": 0, "doubts": False, "independence": False}
         agent = Agent(model, box, AgentSettings(**plain | settings))
         return Rollout(await agent.rollout(Problem(problem=QUESTION)), server.requests)
-
-
-def own_containers(engine: docker.DockerClient) -> list[Any]:
-    return list(engine.containers.list(all=True, filters={"label": f"{LABEL}={owner()}"}))
 
 
 # Reasoning and code in turns
@@ -328,17 +322,12 @@ async def test_cot_runs_no_code(box: Sandbox) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_container_is_started_only_where_code_runs(box: Sandbox, engine: docker.DockerClient) -> None:
-    async def containers(turns: Turns, checks: dict[str, str] | None = None, **settings: Any) -> int:
-        since = f"{time.time():.6f}"
-        await rollout(box, turns, checks, **settings)
-        kinds = {"type": "container", "event": "create", "label": f"{LABEL}={owner()}"}
-        return len(list(engine.events(since=since, until=f"{time.time():.6f}", filters=kinds, decode=True)))
-
-    assert await containers([r"\boxed{1}"], prompt="cot") == 0
-    assert await containers([r"\boxed{1}"], prompt="tora") == 0
-    assert await containers([run("print(1)"), run("print(1)"), r"\boxed{1}"], {"1": TRUE}) == 2
-    assert own_containers(engine) == []
+async def test_a_session_is_opened_only_where_code_runs(box: Sandbox) -> None:
+    await rollout(box, [r"\boxed{1}"], prompt="cot")
+    await rollout(box, [r"\boxed{1}"], prompt="tora")
+    assert box.pool.opened == 0
+    await rollout(box, [run("print(1)"), run("print(1)"), r"\boxed{1}"], {"1": TRUE})
+    assert (box.pool.opened, box.pool.sessions) == (2, 0)
 
 
 @pytest.mark.anyio
@@ -540,27 +529,27 @@ async def test_events_bring_the_text_as_it_comes_and_each_step(box: Sandbox) -> 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("fault", "error"), [("quota", ModelRefused), ("server_error", ModelUnavailable)])
-async def test_a_model_that_fails_for_good_raises_and_leaves_no_container(
-    box: Sandbox, engine: docker.DockerClient, fault: str, error: type[Exception]
+async def test_a_model_that_fails_for_good_raises_and_leaves_no_session(
+    box: Sandbox, fault: str, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
         await rollout(box, [run("print(1)"), {"fault": fault}])
-    assert own_containers(engine) == []
+    assert box.pool.sessions == 0
 
 
 @pytest.mark.anyio
-async def test_a_cancelled_sample_leaves_no_container(box: Sandbox, engine: docker.DockerClient) -> None:
+async def test_a_cancelled_sample_leaves_no_session(box: Sandbox) -> None:
     task = asyncio.create_task(rollout(box, [run("print(1)\nwhile True: pass")]))
     for _ in range(500):
-        if await asyncio.to_thread(own_containers, engine):
+        if box.pool.sessions:
             break
         await asyncio.sleep(0.02)
     else:
-        pytest.fail("no container was started")
+        pytest.fail("no session was opened")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert own_containers(engine) == []
+    assert box.pool.sessions == 0
 
 
 # solve
