@@ -297,6 +297,8 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         processes = 0
         with suppress(ChildProcessError):  # there is none
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            with suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGSTOP)  # or one could fork and exit while they are counted, and be missed
             processes = _count_processes()
             until = time.monotonic() + GRACE * 10
             while processes and time.monotonic() < until:
