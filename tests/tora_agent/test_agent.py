@@ -27,7 +27,7 @@ from tora_agent.steps import Output, Reasoning, Retry, Trajectory, Usage, Verifi
 from tora_agent.verification import read_state
 
 QUESTION = "How many pebbles are there?"
-TRUE, FALSE, RAISES = "print(True)", "print(False)", "print(1 / 0)"
+TRUE, FALSE, RAISES = "print(len('a') == 1)", "print(len('a') == 2)", "print(1 / 0)"
 GONE = "(The kernel was restarted: all variables are gone.)"
 Turns = list[Any]
 
@@ -299,7 +299,7 @@ async def test_a_full_context_is_a_failure_and_leaves_an_answer_unchecked(box: S
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     endpoint = Endpoint(model="m", base_url=f"http://127.0.0.1:{runner.addresses[0][1]}/v1")
     async with Model(endpoint) as model:
-        agent = Agent(model, box, AgentSettings(prompt=prompt, shots=0))
+        agent = Agent(model, box, AgentSettings(prompt=prompt, shots=0, doubts=False))
         made = Rollout(await agent.rollout(Problem(problem=QUESTION)), [])
     await runner.cleanup()
     if prompt == "tora":

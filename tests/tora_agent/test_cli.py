@@ -27,7 +27,7 @@ from tora_agent.steps import Trajectory
 KEY = "sk-a-secret-that-must-not-show"
 HEAVY = ["openai", "langgraph", "langchain_core", "docker", "zmq", "sympy", "datasets", "pydantic_settings"]
 ENTRIES = [
-    {"match": ["Solve it", "Proposed answer: 7"], "turns": ["```python\nprint(True)\n```"]},
+    {"match": ["Solve it", "Proposed answer: 7"], "turns": ["```python\ncheck(2 + 5 == 7)\n```"]},
     {"match": "Solve it", "turns": ["Compute.\n```python\nprint(3 + 4)\n```", r"So $\boxed{7}$."]},
     {"match": "divisors of $196$", "turns": [r"\boxed{1}"]},
     {"match": "give up", "turns": ["I give up."]},
@@ -123,7 +123,7 @@ def test_tora_and_the_module_are_the_same_program(tora: Tora, tmp_path: Path) ->
 def test_solve_shows_what_happens_and_ends_with_the_answer(tora: Tora, served: Environment) -> None:
     done = tora("solve", "Solve it.", env=served)
     assert (done.returncode, done.stderr) == (0, "")
-    shown = ["Compute.", "print(3 + 4)", "7", "So $\\boxed{7}$.", "check by code", "print(True)", "7: True"]
+    shown = ["Compute.", "print(3 + 4)", "7", "So $\\boxed{7}$.", "check by code", "check(2 + 5 == 7)", "7: True"]
     places = [done.stdout.find(part) for part in [*shown, "answer: 7"]]
     assert -1 not in places
     assert places == sorted(places)
