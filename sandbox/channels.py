@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ _PUBLISHED = frozenset(
     }
 )
 """Likewise of messages. Those of widgets build, in the front end, whatever the code asks for."""
+_PARTS = ("header", "parent_header", "metadata", "content")
 _SOCKETS = {
     Channel.SHELL: (zmq.ROUTER, "shell_port"),
     Channel.IOPUB: (zmq.PUB, "iopub_port"),
@@ -55,33 +57,78 @@ _SOCKETS = {
 }
 
 
+class Sockets:
+    """What front ends connect to. It outlives a kernel that is restarted, so that they need not connect anew.
+
+    One that did would miss what the new kernel, which is there in milliseconds, says first. To be used in one loop.
+    """
+
+    def __init__(self, context: zmq.asyncio.Context, info: dict[str, Any]) -> None:
+        """`info` is Jupyter's connection information, with ipc as the transport."""
+        self.key: bytes = info["key"]
+        self.signature_scheme: str = info["signature_scheme"]
+        self._info = info
+        self._beat = self._bind(context, zmq.REP, "hb_port")
+        self._of = {channel: self._bind(context, kind, port) for channel, (kind, port) in _SOCKETS.items()}
+
+    def _bind(self, context: zmq.asyncio.Context, kind: int, port: str) -> zmq.asyncio.Socket:
+        socket = context.socket(kind)
+        socket.linger = int(LINGER_SECONDS * 1000)
+        socket.sndhwm = 0  # a front end that reads slowly still reads all: `most_bytes` is the bound
+        if kind == zmq.ROUTER:
+            socket.router_handover = 1  # a front end that connects anew is still the same
+        socket.bind(f"ipc://{self._info['ip']}-{port}")
+        return socket
+
+    def publish(self) -> None:
+        """Put the names that front ends know, and delete at each restart, beside those that the sockets have."""
+        for port in ("hb_port", *(port for _, port in _SOCKETS.values())):
+            name, own = (Path(f"{self._info['ip']}-{ending}") for ending in (self._info[port], port))
+            name.unlink(missing_ok=True)
+            name.symlink_to(own)
+
+    def send(self, channel: Channel, parts: list[bytes]) -> None:
+        """Send a message to front ends."""
+        self._of[channel].send_multipart(parts)
+
+    async def echo(self) -> None:
+        """Answer the front ends' question whether the kernel lives."""
+        while True:
+            await self._beat.send(await self._beat.recv())
+
+    async def receive(self, channel: Channel, take: Callable[[Channel, list[bytes]], None]) -> None:
+        """Take the front ends' messages, for ever."""
+        while True:
+            take(channel, await self._of[channel].recv_multipart())
+
+    def close(self) -> None:
+        """Close them; their last messages still go out."""
+        for socket in (self._beat, *self._of.values()):
+            socket.close()
+
+
 class ServedKernel:
-    """One life of a kernel, from its start to the end of its sockets. May be asked from any thread, of any loop."""
+    """One life of a kernel. `ended`, `why`, `interrupt` and `close` may be used from any thread and loop."""
 
-    def __init__(self, info: dict[str, Any], *, active: bool, most_bytes: int) -> None:
-        """`info` is Jupyter's connection information, with ipc as the transport; see `SandboxProvisioner` for the rest.
-
-        To be called, like `start`, in the loop that the kernel is to be served in.
-        """
+    def __init__(self, sockets: Sockets, *, active: bool, most_bytes: int) -> None:
+        """To be called, like `start`, in the loop of the sockets; see `SandboxProvisioner` for the options."""
         self.ended: Future[int] = Future()
-        """Done with its exit status when nothing of the kernel is left, its sockets included."""
+        """Done with its exit status when nothing of the kernel is left."""
         self.why = ""
-        """How it ended, in words."""
-        self._info, self._active, self._most_bytes = info, active, most_bytes
-        self._codec = Codec(key=info["key"], signature_scheme=info["signature_scheme"])
+        """How it ended, in words, where it was not asked to."""
+        self._sockets, self._active, self._most_bytes = sockets, active, most_bytes
+        self._codec = Codec(key=sockets.key, signature_scheme=sockets.signature_scheme)
         self._loop = asyncio.get_running_loop()
         self._close = asyncio.Event()
-        self._sockets: dict[Channel, zmq.asyncio.Socket] = {}
-        self._all: list[zmq.asyncio.Socket] = []
-        self._paths: list[Path] = []
         self._line: Line | None = None
         self._most = most_bytes
         self._cell: dict[str, Any] | None = None
+        self._born = datetime.now(UTC)
 
-    async def start(self, box: Sandbox, context: zmq.asyncio.Context) -> ServedKernel:
-        """Return itself as soon as the kernel is up. Raises `KernelFailed`, and nothing is left then."""
+    async def start(self, box: Sandbox) -> ServedKernel:
+        """Return itself as soon as the kernel is up. Raises `SandboxError`, and nothing is left then."""
         up: asyncio.Future[None] = self._loop.create_future()
-        self._life = asyncio.create_task(self._live(box, context, up))
+        self._life = asyncio.create_task(self._live(box, up))
         try:
             await up
         except BaseException:  # also where this is cancelled
@@ -98,30 +145,33 @@ class ServedKernel:
         """Begin to end the kernel; `ended` tells when that is done."""
         self._soon(self._close.set)
 
-    def _soon(self, call: Any) -> None:
+    def _soon(self, call: Callable[[], Any]) -> None:
         if not self.ended.done():
             with suppress(RuntimeError):  # its loop has ended meanwhile, and so has the kernel
                 self._loop.call_soon_threadsafe(call)
 
-    async def _live(self, box: Sandbox, context: zmq.asyncio.Context, up: asyncio.Future[None]) -> None:
+    async def _live(self, box: Sandbox, up: asyncio.Future[None]) -> None:
         status = 1
-        pumps: list[asyncio.Task[None]] = []
+        works: list[asyncio.Task[None]] = []
         try:
-            works = self._bind(context)
-            line = self._line = await box.pool.open(self._setup(), self._from_kernel)
-            pumps = [asyncio.create_task(work) for work in works]
-            status = await self._last(line, box.limits.start_seconds, up)
-        except SandboxError as error:
+            key = self._sockets.key.decode()
+            setup = {"key": key, "signature_scheme": self._sockets.signature_scheme, "stop_leftovers": False}
+            self._line = await box.pool.open(setup, self._from_kernel)
+            self._sockets.publish()
+            works = [asyncio.create_task(self._sockets.echo())]
+            for channel in (Channel.SHELL, Channel.STDIN, Channel.CONTROL):
+                works.append(asyncio.create_task(self._sockets.receive(channel, self._to_kernel)))
+            status = await self._last(self._line, box.limits.start_seconds, up)
+        except Exception as error:
             self.why = str(error)
             if not up.done():
                 up.set_exception(error)
         finally:
-            for pump in pumps:
-                pump.cancel()
+            for work in works:
+                work.cancel()
             if self._line is not None:
                 with suppress(SandboxError):  # it is gone, then
                     await self._line.close()
-            self._unbind()
             self.ended.set_result(status)
 
     async def _last(self, line: Line, start_seconds: float, up: asyncio.Future[None]) -> int:
@@ -133,7 +183,8 @@ class ServedKernel:
             if not line.started.done():
                 why = _how(line.ended.result()) if line.ended.done() else f"not within {start_seconds:g} s"
                 raise KernelFailed(f"the kernel did not start: {why}; try `tora doctor`")
-            up.set_result(None)
+            if not up.done():
+                up.set_result(None)
             await asyncio.wait((line.ended, closing), return_when=asyncio.FIRST_COMPLETED)
             if not line.ended.done():
                 return -signal.SIGKILL
@@ -148,57 +199,27 @@ class ServedKernel:
         finally:
             closing.cancel()
 
-    def _setup(self) -> dict[str, Any]:
-        key, scheme = self._info["key"].decode(), self._info["signature_scheme"]
-        return {"key": key, "signature_scheme": scheme, "stop_leftovers": False}
-
-    # The sockets
-
-    def _bind(self, context: zmq.asyncio.Context) -> list[Coroutine[Any, Any, None]]:
-        """Open the sockets; return what is to run to serve them."""
-        works = [self._echo(self._socket(context, zmq.REP, "hb_port"))]
-        for channel, (kind, port) in _SOCKETS.items():
-            self._sockets[channel] = socket = self._socket(context, kind, port)
-            if kind == zmq.ROUTER:
-                socket.router_handover = 1  # a front end that connects anew is still the same
-                works.append(self._to_kernel(channel, socket))
-        return works
-
-    def _socket(self, context: zmq.asyncio.Context, kind: int, port: str) -> zmq.asyncio.Socket:
-        path = f"{self._info['ip']}-{self._info[port]}"
-        socket = context.socket(kind)
-        socket.linger = int(LINGER_SECONDS * 1000)
-        socket.sndhwm = 0  # a front end that reads slowly still reads all: `most_bytes` is the bound
-        socket.bind(f"ipc://{path}")
-        self._paths.append(Path(path))
-        self._all.append(socket)
-        return socket
-
-    def _unbind(self) -> None:
-        """Close the sockets, whose last messages still go out; another kernel can have their names at once."""
-        for path in self._paths:
-            path.unlink(missing_ok=True)
-        for socket in self._all:
-            socket.close()
-
-    async def _echo(self, socket: zmq.asyncio.Socket) -> None:
-        """Answer the front ends' question whether the kernel lives."""
-        while True:
-            await socket.send(await socket.recv())
-
-    async def _to_kernel(self, channel: Channel, socket: zmq.asyncio.Socket) -> None:
+    def _to_kernel(self, channel: Channel, parts: list[bytes]) -> None:
         assert self._line is not None
-        while True:
-            parts = await socket.recv_multipart()
-            if channel is Channel.SHELL:
-                self._most = self._line.received + self._most_bytes
+        if channel is Channel.SHELL:
+            self._most = self._line.received + self._most_bytes
+        if channel is not Channel.CONTROL or not self._late(parts):
             self._line.send(channel, parts)
+
+    def _late(self, parts: list[bytes]) -> bool:
+        """Whether a message asks the kernel to end that was here before, and died before it was asked."""
+        with suppress(ValueError, TypeError, LookupError, AttributeError):
+            header = self._codec.unpack(self._codec.feed_identities(parts)[1][1])
+            return header["msg_type"] == "shutdown_request" and datetime.fromisoformat(header["date"]) < self._born
+        return False
 
     def _from_kernel(self, channel: Channel, parts: list[bytes]) -> None:
         """Pass a message on. The code in the kernel can send any: what is none is dropped."""
         with suppress(ValueError, TypeError, LookupError, AttributeError, RecursionError):
             identities, rest = self._codec.feed_identities(parts)
             message = self._codec.deserialize(rest)
+            if not all(isinstance(message[part], dict) for part in _PARTS):
+                raise ValueError("a part that is no object")
             kind, content = message["header"]["msg_type"], message["content"]
             if channel is Channel.IOPUB and kind == "status":
                 self._note(message["parent_header"], content["execution_state"])
@@ -206,7 +227,7 @@ class ServedKernel:
                 if channel is Channel.IOPUB and kind not in _PUBLISHED:
                     return
                 message["content"] = _passive(content)
-            self._sockets[channel].send_multipart([*self._codec.serialize(message, identities), *message["buffers"]])
+            self._sockets.send(channel, [*self._codec.serialize(message, identities), *message["buffers"]])
         if self._line is not None and self._line.received > self._most:
             self._line.end(End(why=f"it sent more than {self._most_bytes >> 20} MiB in answer to one request"))
 
@@ -220,7 +241,7 @@ class ServedKernel:
         if self._cell is not None:
             content = {"name": "stderr", "text": f"\n[{text}]\n"}
             message = self._codec.msg("stream", content, parent={"header": self._cell})
-            self._sockets[Channel.IOPUB].send_multipart(self._codec.serialize(message, b"stream.stderr"))
+            self._sockets.send(Channel.IOPUB, self._codec.serialize(message, b"stream.stderr"))
 
 
 def _passive(content: Any) -> Any:

@@ -15,11 +15,11 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import zmq.asyncio
 from jupyter_client.provisioning import KernelProvisionerBase
@@ -27,7 +27,7 @@ from pydantic import ValidationError
 from traitlets import Bool, Float, Int, Unicode
 
 from sandbox.box import Sandbox
-from sandbox.channels import ServedKernel
+from sandbox.channels import ServedKernel, Sockets
 from sandbox.errors import SandboxError
 from sandbox.settings import Isolation, Limits
 
@@ -36,6 +36,7 @@ _LONGEST = 60
 """Characters of the directory that the sockets' directory is made in: a socket's path has 107 at most."""
 _YOUNG_SECONDS = 60.0
 _STANDARD = Limits()
+T = TypeVar("T")
 
 
 class SandboxProvisioner(KernelProvisionerBase):  # type: ignore[misc]
@@ -64,6 +65,7 @@ class SandboxProvisioner(KernelProvisionerBase):  # type: ignore[misc]
         super().__init__(**settings)
         self._host: Host | None = None
         self._folder: Folder | None = None
+        self._sockets: Sockets | None = None
         self._kernel: ServedKernel | None = None
 
     @property
@@ -118,15 +120,23 @@ class SandboxProvisioner(KernelProvisionerBase):  # type: ignore[misc]
             await self.wait()  # for the end of the last one
             if self._host is None:
                 self._host = Host.join(*self._settings())
-            self._kernel = await self._host.serve(
-                lambda: ServedKernel(
-                    self.connection_info, active=self.active_outputs, most_bytes=self.message_mib << 20
-                )
-            )
+            self._kernel = await self._host.call(self._start)
         except BaseException:
             await self.cleanup()
+            self.parent.cleanup_connection_file()
             raise
         return dict(self.connection_info)
+
+    async def _start(self, host: Host) -> ServedKernel:
+        if self._sockets is None:
+            self._sockets = Sockets(host.context, self.connection_info)
+        kernel = ServedKernel(self._sockets, active=self.active_outputs, most_bytes=self.message_mib << 20)
+        return await kernel.start(host.box)
+
+    async def _close(self, _: Host) -> None:
+        if self._sockets is not None:
+            self._sockets.close()
+            self._sockets = None
 
     async def cleanup(self, restart: bool = False) -> None:
         """Leave nothing behind."""
@@ -135,6 +145,8 @@ class SandboxProvisioner(KernelProvisionerBase):  # type: ignore[misc]
         if not restart:
             host, self._host = self._host, None
             if host is not None:
+                if self._sockets is not None:
+                    await host.call(self._close)
                 await host.leave()
             folder, self._folder = self._folder, None
             if folder is not None:
@@ -177,15 +189,11 @@ class Host:
             host._users += 1
             return host
 
-    async def serve(self, kernel: Callable[[], ServedKernel]) -> ServedKernel:
-        """Start what `kernel` makes. Raises `SandboxError`."""
+    async def call(self, work: Callable[[Host], Coroutine[Any, Any, T]]) -> T:
+        """The result of `work` in this thread. Raises `SandboxError` if there is no sandbox."""
         await _until(self._up.done)
         self._up.result()
-
-        async def start() -> ServedKernel:
-            return await kernel().start(self._box, self._context)
-
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(start(), self._loop))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(self), self._loop))
 
     async def leave(self) -> None:
         """Return, to the last one who leaves, when thread and containers are gone."""
@@ -204,9 +212,9 @@ class Host:
     async def _run(self) -> None:
         limits, isolation = self._key
         self._loop = asyncio.get_running_loop()
-        self._context = zmq.asyncio.Context()
+        self.context = zmq.asyncio.Context()
         try:
-            async with Sandbox(limits, isolation=isolation, spares=1) as self._box:
+            async with Sandbox(limits, isolation=isolation, spares=1) as self.box:
                 self._up.set_result(None)
                 await asyncio.wrap_future(self._stop)
         except BaseException as error:
@@ -216,7 +224,7 @@ class Host:
                 raise
             self._up.set_exception(error)
         finally:
-            self._context.term()
+            self.context.term()
 
 
 class Folder:

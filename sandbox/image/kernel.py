@@ -164,7 +164,7 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         outlets = {channel: Outlet(channel) for channel in Channel}
         # To be there when the kernel looks for the streams it is to flush.
         sys.stdout, sys.stderr = CappedStream("stdout", output_chars), CappedStream("stderr", output_chars)
-        kernel = cls(
+        kernel = cls.instance(  # the one that comms look for
             config=config,
             session=Session(key=b"", pack=partial(pack, output_chars)),
             shell_stream=outlets[Channel.SHELL],
