@@ -413,16 +413,20 @@ class Supervisor:
             self.failures = 0
             self._say(Kind.READY)
         elif said["said"] == "forked":
-            slot = self.forking.pop(said["slot"])
-            slot.pid = said["pid"]
-            self.by_pid[slot.pid] = slot
-            for end in slot.kernels_ends:
-                os.close(end)
-            slot.kernels_ends = []
-            if slot.dying:
-                self._kill(slot)
+            self._forked(self.forking[said["slot"]], said["pid"])
         elif said["said"] == "ended":
             self._kernel_ended(said["pid"], said["status"])
+
+    def _forked(self, slot: Slot, pid: int) -> None:
+        """The slot has its kernel."""
+        del self.forking[slot.index]
+        slot.pid = pid
+        self.by_pid[pid] = slot
+        for end in slot.kernels_ends:
+            os.close(end)
+        slot.kernels_ends = []
+        if slot.dying:
+            self._kill(slot)
 
     def _restart_fork_server(self) -> None:
         """The kernels it has made live on; what it was asked for meanwhile, its successor is asked for again."""
@@ -447,9 +451,14 @@ class Supervisor:
         for pid in list(self.by_pid):
             if not os.path.exists(f"/proc/{pid}"):
                 self._kernel_ended(pid, -signal.SIGKILL)
+        forking = {slot.uid: slot for slot in self.forking.values()}
         for pid in _children():
-            if pid not in self.by_pid and pid not in self.cleaners:
-                with suppress(ProcessLookupError):
+            if pid in self.by_pid or pid in self.cleaners:
+                continue
+            with suppress(OSError):  # it has ended
+                if slot := forking.get(os.stat(f"/proc/{pid}").st_uid):
+                    self._forked(slot, pid)
+                else:  # it is not any session's yet, and will be made again
                     os.kill(pid, signal.SIGKILL)
 
     def _reap(self) -> None:
