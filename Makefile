@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed-$(shell pwd | cat - pyproject.toml | sha256sum | cut -c1-12)
+SESSIONS ?= 2000
 PROBLEM ?= How many positive integers less than 1000 are divisible by neither 7 nor 11?
 
-.PHONY: help demo test lint setup docker image model bench-replay clean
+.PHONY: help demo test lint setup docker image model bench-replay bench-doubts bench-sandbox soak-sandbox clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -43,6 +44,15 @@ model: $(INSTALLED) ## get the embedded model (1.1 GB) if it is missing
 
 bench-replay: setup ## recorded cells through the sandbox: FILE=trajectories.jsonl
 	$(BIN)/python -m tests.bench.replay $(FILE)
+
+bench-sandbox: setup ## how fast the sandbox is, beside plain kernels and containers: ARGS="--quick" | "--profile"
+	$(BIN)/python -m tests.bench.sandbox $(ARGS)
+
+soak-sandbox: setup ## sessions and attacks while a private Docker Engine and all else is killed: SESSIONS=2000, as root
+	$(BIN)/python -m tests.bench.soak --sessions $(SESSIONS)
+
+bench-doubts: $(INSTALLED) ## how often each rule that doubts an answer is right: FILE=trajectories.jsonl
+	$(BIN)/python -m tests.bench.doubts $(FILE)
 
 clean: ## remove what `make` made here; the caches and the image stay
 	rm -rf .venv build dist *.egg-info
