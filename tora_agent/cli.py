@@ -249,9 +249,35 @@ def serve_script(
         raise UsageError(f"cannot listen on {host}, port {port}: {error}; choose another (--host, --port)") from error
 
 
-@app.command(epilog=_examples("tora doctor", "tora doctor --base-url http://127.0.0.1:8000/v1"))
-def doctor(model: Model = None, base_url: BaseUrl = None) -> None:
-    """Say what is there and what is missing, one line each, with the remedy. Exit status 2 if something is missing."""
+@app.command(
+    epilog=_examples(
+        "tora doctor",
+        "tora doctor --base-url http://127.0.0.1:8000/v1",
+        "tora doctor --attack",
+        "tora doctor --attack --isolation container",
+    )
+)
+def doctor(
+    model: Model = None,
+    base_url: BaseUrl = None,
+    attack: Annotated[
+        bool, typer.Option("--attack", help="Attack the sandbox instead, and say what was tried and what held.")
+    ] = False,
+    isolation: Annotated[
+        str | None, typer.Option(help="With --attack: shared (default) or container, a container per session.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="With --attack: print JSON instead of a table.")] = False,
+) -> None:
+    """Say what is there and what is missing, one line each, with the remedy. Exit status 2 if something is missing.
+
+    With --attack, exit status 1 if the sandbox did not hold against something, 2 if it could not be started.
+    """
+    if attack:
+        from sandbox.doctor import examine as examine_sandbox
+
+        raise typer.Exit(0 if examine_sandbox(_console(), _isolation(isolation or "shared"), as_json=json) else 1)
+    if isolation is not None or json:
+        raise typer.BadParameter("--isolation and --json go with --attack")
     from evals.doctor import examine
 
     raise typer.Exit(0 if examine(_console(), model, base_url) else 2)

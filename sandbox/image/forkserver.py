@@ -5,6 +5,7 @@ Descriptor 3 is the line to the supervisor. What crosses it are slots and pids, 
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import json
 import os
@@ -66,7 +67,7 @@ def live(kernel: SandboxKernel, request: dict[str, Any], ends: list[int], limits
     try:
         os.setsid()
         # In two steps, since an end may have one of the numbers that it is to get.
-        line, stack = (os.dup2(end, 100 + i) for i, end in enumerate(ends))
+        line, stack = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 5) for end in ends)
         for number, descriptor in enumerate((line, stack), 3):
             os.dup2(descriptor, number, inheritable=False)
         os.closerange(5, limits["descriptors"] + 1000)

@@ -25,7 +25,7 @@ _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 # System calls no session has a use for, by their numbers on x86_64 and aarch64 (None: it has no such call).
 # On top of what Docker's own profile refuses, whatever that is on this engine.
-_REFUSED: dict[str, tuple[int | None, int | None]] = {
+REFUSED: dict[str, tuple[int | None, int | None]] = {
     # All sessions of a container share its loopback and its abstract sockets. `socketpair` stays.
     "socket": (41, 198),
     "connect": (42, 203),
@@ -191,7 +191,7 @@ def _program(machine: str) -> bytes:
     ]
     if machine == "x86_64":
         code += [_step(_IF_AT_LEAST, _X32, no=1), _step(_RETURN, _UNKNOWN)]
-    for numbers in _REFUSED.values():
+    for numbers in REFUSED.values():
         if (number := numbers[which]) is not None:
             code += _case(number, refuse)
     # Its flags are in memory, where no filter sees them. The C library then uses `clone`.

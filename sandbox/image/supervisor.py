@@ -8,6 +8,7 @@ of their code; the fork server, which makes the kernels, never sees their bytes.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import resource
@@ -41,14 +42,19 @@ KERNEL_MIB = 48
 SHARED_MIB = 128
 """What a kernel shares with its fork server, and has for itself once that is gone."""
 _EMPTY = "chmod -R u+rwX . 2>/dev/null; find . -mindepth 1 -delete"
-EXACT_SECONDS = 0.1
-"""How long the exact measuring of one session's memory may take, as no session is served meanwhile."""
+EXACT_SECONDS, EXACT_SHARE = 0.3, 0.2
+"""How long the exact measuring of one session's memory may take, and which part of the time it may take altogether, as
+no session is served meanwhile."""
 SOCKET_BYTES = 1 << 18
 """About the most that a socket holds unread. How much it does hold, and whose it is, nothing tells."""
 PIPE_BYTES = 1 << 20
 """The most that a pipe holds, once its user has made it larger."""
 LAST_READS = 16
 """Pieces of `CHUNK` bytes that are read after a kernel's end: more than its line can hold."""
+FEW_TASKS = 8
+"""Processes and threads of a session up to which it shares the processors as any program does."""
+WEIGHT_PER_NICE = 1.25
+"""The factor by which a process gets less processor time for each further degree of niceness (sched(7))."""
 MOST_EXPENDABLE = 1000
 """The OOM score that sessions have."""
 
@@ -74,6 +80,7 @@ class Slot:
         self.orphaned = False
         self.cleaning = 0
         self.tries = 0
+        self.measure_at = 0.0
         self.outbox = bytearray()
         self.line: socket.socket | None = None
         self.kernels_ends: list[int] = []
@@ -485,28 +492,53 @@ class Supervisor:
             if any(process.spared for process in processes):
                 self._end(slot, "it wanted other sessions to be killed in its place should memory run out")
                 continue
+            self._share_processors(slot, processes)
             limit = self.limits["memory_mib"] + KERNEL_MIB + (SHARED_MIB if slot.orphaned else 0) << 20
             files = os.statvfs(slot.room)
             used = (files.f_blocks - files.f_bfree) * files.f_frsize
             if sum(process.at_most for process in processes) + used <= limit:
                 continue
-            if self._exact(slot, processes) + used > limit:
+            if time.monotonic() < slot.measure_at:
+                continue
+            began = time.process_time()
+            exact = self._exact(slot, processes)
+            slot.measure_at = time.monotonic() + (time.process_time() - began) / EXACT_SHARE
+            if exact + used > limit:
                 self._end(slot, f"it used more memory than the limit of {self.limits['memory_mib']} MiB")
+
+    def _share_processors(self, slot: Slot, processes: list[_Process]) -> None:
+        """Have all that a session with many processes starts weigh about as much as one process does.
+
+        The kernel itself stays as it is, since what is made nicer cannot be made less nice again.
+        """
+        tasks = sum(process.threads for process in processes)
+        if tasks <= FEW_TASKS:
+            return
+        nice = min(19, round(math.log(tasks) / math.log(WEIGHT_PER_NICE)))
+        with _acting_as(slot.uid, self.nobody):
+            for process in processes:
+                # One that has ended is passed over.
+                with suppress(OSError):
+                    for task in map(int, os.listdir(f"/proc/{process.pid}/task")):
+                        if task != slot.pid and os.getpriority(os.PRIO_PROCESS, task) < nice:
+                            os.setpriority(os.PRIO_PROCESS, task, nice)
 
     def _exact(self, slot: Slot, processes: list[_Process]) -> int:
         """Bytes that the slot's processes use, pages that they share counted once in all."""
         total, sockets = 0, set[str]()
-        until = time.monotonic() + EXACT_SECONDS
+        until = time.process_time() + EXACT_SECONDS  # not of the clock: others may have the processor meanwhile
         with _acting_as(slot.uid, self.nobody):
             for process in processes:
-                if time.monotonic() > until:
-                    total += process.at_most
-                    continue
-                total += _pss(process) + process.tables
                 try:
-                    sockets |= _sockets(process)
-                except OSError:  # it hides them, or has ended
-                    total += process.descriptors * SOCKET_BYTES
+                    if time.process_time() > until:
+                        raise TimeoutError
+                    used, found = _pss(process.pid), _sockets(process.pid)
+                except OSError:  # it hides them, or it has ended
+                    still = _look(process.pid)
+                    total += still.at_most if still else 0
+                    continue
+                total += used + process.tables
+                sockets |= found
         return total + len(sockets) * SOCKET_BYTES
 
 
@@ -550,10 +582,12 @@ class _Process(NamedTuple):
     """What a look at a process shows."""
 
     pid: int
+    uid: int
     resident: int
     """Bytes of memory, pages that it shares with others included."""
     tables: int
     """Bytes of the tables that say where its memory is."""
+    threads: int
     descriptors: int
     """No more than so many are open."""
     spared: bool
@@ -569,38 +603,44 @@ def _processes_by_user() -> dict[int, list[_Process]]:
     """The processes of all users but root."""
     found: dict[int, list[_Process]] = {}
     for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        with suppress(OSError):  # it has ended
-            status = _STATUS.search(_read(f"/proc/{name}/status"))
-            if status is None or status[1] == b"0":  # it has ended, too, or is root's
-                continue
-            uid, descriptors, anonymous, shared, tables = map(int, status.groups())
-            spared = int(_read(f"/proc/{name}/oom_score_adj")) < MOST_EXPENDABLE
-            process = _Process(int(name), anonymous + shared << 10, tables << 10, descriptors, spared)
-            found.setdefault(uid, []).append(process)
+        if name.isdigit() and (process := _look(int(name))):
+            found.setdefault(process.uid, []).append(process)
     return found
 
 
+def _look(pid: int) -> _Process | None:
+    """Look at a process; None if it has ended or is root's."""
+    with suppress(OSError):
+        status = _STATUS.search(_read(f"/proc/{pid}/status"))
+        if status is None or status[1] == b"0":  # one that is ending has no memory any more
+            return None
+        uid, descriptors, anonymous, shared, tables, threads = map(int, status.groups())
+        spared = int(_read(f"/proc/{pid}/oom_score_adj")) < MOST_EXPENDABLE
+        return _Process(pid, uid, anonymous + shared << 10, tables << 10, threads, descriptors, spared)
+    return None
+
+
 _STATUS = re.compile(
-    rb"^Uid:\t\d+\t(\d+).*?^FDSize:\t(\d+).*?^RssAnon:\s+(\d+).*?^RssShmem:\s+(\d+).*?^VmPTE:\s+(\d+)",
+    rb"^Uid:\t\d+\t(\d+).*?^FDSize:\t(\d+).*?^RssAnon:\s+(\d+).*?^RssShmem:\s+(\d+).*?^VmPTE:\s+(\d+)"
+    rb".*?^Threads:\t(\d+)",
     re.MULTILINE | re.DOTALL,
 )
 
 
-def _pss(process: _Process) -> int:
-    """Bytes of memory of a process, of shared pages its share. All it has, if it hides them."""
-    with suppress(OSError):
-        for line in _read(f"/proc/{process.pid}/smaps_rollup").splitlines():
-            if line.startswith(b"Pss:"):
-                return int(line.split()[1]) << 10
-    return process.resident
+def _pss(pid: int) -> int:
+    """Bytes of memory of a process, of shared pages its share. Raises `OSError`."""
+    for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
+        if line.startswith(b"Pss:"):
+            return int(line.split()[1]) << 10
+    return 0
 
 
-def _sockets(process: _Process) -> set[str]:
+def _sockets(pid: int) -> set[str]:
     """Names of the sockets that a process has open. Raises `OSError`."""
-    folder = f"/proc/{process.pid}/fd"
-    links = {os.readlink(f"{folder}/{name}") for name in os.listdir(folder)}
+    folder, links = f"/proc/{pid}/fd", set()
+    for name in os.listdir(folder):
+        with suppress(FileNotFoundError):  # it has been closed meanwhile
+            links.add(os.readlink(f"{folder}/{name}"))
     return {link for link in links if link.startswith("socket:")}
 
 
