@@ -227,6 +227,9 @@ class Host:
             self.context.term()
 
 
+os.register_at_fork(after_in_child=Host._all.clear)  # whose threads a fork does not have
+
+
 class Folder:
     """A directory for sockets. It goes with this process, or when another one finds that nobody holds it any more."""
 

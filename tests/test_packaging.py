@@ -12,6 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("tora_agent", "sandbox", "prompts", "evals")
+KERNELSPEC = {"tora_agent-0.1.0.data/data/share/jupyter/kernels/tora-sandbox/kernel.json"}
+"""Where pip takes a kernelspec from that Jupyter is to find."""
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +38,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         "sandbox/image/Dockerfile",
         "sandbox/image/requirements.txt",
         "sandbox/image/*.py",
+        "sandbox/kernelspec/kernel.json",
         "evals/benchmarks/sample.jsonl",
         "evals/runs/*.schema.json",
         "tora_agent/model/parts/*.txt",
@@ -56,7 +59,11 @@ def test_licence_is_in_the_wheel(wheel: list[str]) -> None:
     assert [name for name in wheel if name.endswith(".dist-info/licenses/LICENSE")]
 
 
+def test_the_kernelspec_is_in_the_wheel(wheel: list[str]) -> None:
+    assert set(wheel) >= KERNELSPEC
+
+
 def test_nothing_else_is_in_the_wheel(wheel: list[str]) -> None:
-    tops = {name.partition("/")[0] for name in wheel if ".dist-info/" not in name}
+    tops = {name.partition("/")[0] for name in wheel if ".dist-info/" not in name and name not in KERNELSPEC}
     assert tops == set(ROOMS)
     assert not [name for name in wheel if "test" in Path(name).name or "__pycache__" in name]

@@ -35,11 +35,13 @@ import sympy.abc
 import sympy.core.random
 import zmq
 from frames import CHUNK, Blocks, Channel, pack_message, read_message
+from ipykernel.eventloops import enable_gui
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.jsonutil import json_clean
 from ipykernel.zmqshell import ZMQInteractiveShell
 from IPython.core.compilerop import CachingCompiler
 from IPython.core.profiledir import ProfileDir
+from IPython.external.pickleshare import PickleShareDB
 from jupyter_client.session import Session
 from lockdown import adopt_orphans
 from output import CappedStream, pack
@@ -138,6 +140,18 @@ class SandboxShell(ZMQInteractiveShell):  # type: ignore[misc]
         """The profile."""
         self.profile_dir = ProfileDir.find_profile_dir(str(PROFILE))
 
+    def enable_gui(self, gui: Any = None) -> None:
+        """What `%matplotlib` does, which would look for an application that has a kernel."""
+        enable_gui(gui, self.kernel)
+        self.active_eventloop = gui
+
+    @property
+    def db(self) -> Any:
+        """What `%cd` and `%store` keep, where it can be written."""
+        if self._db is None:
+            self._db = PickleShareDB(os.path.join(os.environ["HOME"], ".ipython", "db"))
+        return self._db
+
 
 class SandboxKernel(IPythonKernel):  # type: ignore[misc]
     """An `IPythonKernel` over a `Line`. One request is handled at a time, whatever its channel."""
@@ -151,6 +165,7 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
     shell_channel_thread = type("Thread", (), {"parent_thread": threading.main_thread()})()
     _supports_kernel_subshells = False
     _execute_sleep = 0.0
+    line: Line | None = None
 
     @classmethod
     def prepared(cls, output_chars: int) -> SandboxKernel:
@@ -185,6 +200,8 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         for code in (_REHEARSAL, "1 + 1\n{}['a']"):
             asyncio.run(self._rehearse(code))
         self.shell.reset(new_session=False)
+        for name in ("last_exc", "last_type", "last_value", "last_traceback"):
+            vars(sys).pop(name, None)  # of the rehearsed error, which `%debug` would show
         self.shell.execution_count = 1
 
     async def _rehearse(self, code: str) -> None:
@@ -219,6 +236,7 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         self.shell.events.register("pre_run_cell", self._begin_cell)
         self.shell.events.register("post_run_cell", self._end_cell)
         self.left: dict[str, int] = {}
+        self.waited: list[tuple[Channel, list[bytes]]] = []
         if not self.line.readable():
             # Nobody waits: make this process's own copies of the memory that a first cell would change.
             asyncio.run(self._rehearse(_REHEARSAL))
@@ -312,6 +330,11 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         """Say in the reply what the cell had left running."""
         metadata = super().finish_metadata(parent, metadata, reply_content)
         metadata["left"], self.left = self.left, {}
+        if reply_content["status"] == "error" and self.line is not None:
+            # What comes later may be sent by a front end that has seen the reply, and is not to be aborted.
+            while self.line.readable():
+                self.line.read()
+            self.waited = [item for item in self.line.arrived if item[0] is Channel.SHELL]
         return metadata
 
     # What `ipykernel` does over ZeroMQ
@@ -321,10 +344,9 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         sys.exit(self.shell.keepkernel_on_exit or None)  # which is the status, as IPython knows of none
 
     def _abort_queues(self, subshell_id: str | None = None) -> None:
-        """After an error, let the execute requests that wait already be answered as aborted."""
-        while self.line.readable():
-            self.line.read()
-        for _, parts in [item for item in self.line.arrived if item[0] is Channel.SHELL]:
+        """After an error, let the execute requests that waited already be answered as aborted."""
+        waited, self.waited = self.waited, []
+        for _, parts in waited:
             idents, rest = self.session.feed_identities(parts)
             # A second look at a whole message would be taken for a replay: so others than these get none here.
             if self.session.unpack(rest[1])["msg_type"] == "execute_request":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -42,6 +43,7 @@ except OSError as error:
     print(error.strerror)
 print(os.getuid() > 10_000_000, os.path.exists({host!r}), os.environ.get("TORA_PROOF"), os.listdir(os.curdir))
 """
+DOCS = Path(__file__).parents[2] / "docs" / "jupyter.md"
 PROVEN = "Operation not permitted\nTrue False None []\n"
 
 
@@ -376,6 +378,15 @@ def test_without_docker_the_front_end_says_so(jupyter: Path, folder: Path) -> No
     assert not list(folder.glob(FOLDERS))
 
 
+@pytest.mark.parametrize("example", re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL))
+def test_the_examples_of_the_docs(jupyter: Path, example: str) -> None:
+    nbformat.write(notebook("print(6 * 7)"), jupyter / "notebook.ipynb")
+    (jupyter / "example.py").write_text(example)
+    process = start("python", "example.py")
+    out, err = process.communicate(timeout=90)
+    assert (process.returncode, out, err) == (0, "42\n", "")
+
+
 # The protocol
 
 
@@ -467,6 +478,29 @@ def test_threads_and_tasks_go_on_from_cell_to_cell(shared: Front) -> None:
     shared.run("task = asyncio.create_task(later())")
     time.sleep(0.3)
     assert shared.printed("print(thread.is_alive(), done)\nrun.set()") == "True [1]\n"
+
+
+def test_late_output_arrives(shared: Front) -> None:
+    code = "import threading\nthreading.Timer(0.3, print, ['late']).start()"
+    number = shared.client.execute(code)
+    shared.reply(number)
+    assert shared.wait_for("stream", number)["content"]["text"] == "late\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "printed"),
+    [
+        ("%matplotlib inline", ""),
+        ("%cd -q /tmp", ""),
+        ("!id -u > number\nprint(int(open('number').read()) == __import__('os').getuid())", "True\n"),
+        ("%%writefile -a made.py\nmade = 3", "Writing made.py\n"),
+        ("%run made.py\nprint(made)", "3\n"),
+        ("%%bash\necho $((6 * 7))", "42\n"),
+        ("%%capture out\nprint(1)", ""),
+    ],
+)
+def test_magics(shared: Front, code: str, printed: str) -> None:
+    assert shared.printed(code) == printed
 
 
 def test_every_one_of_many_outputs_arrives(shared: Front) -> None:
