@@ -48,7 +48,7 @@ class SandboxProvisioner(KernelProvisionerBase):  # type: ignore[misc]
 
     memory_mib = Int(_STANDARD.memory_mib, config=True, help="Memory of the kernel, its processes and its files, MiB.")
     processes = Int(_STANDARD.processes, config=True, help="Processes and threads.")
-    cpus = Float(_STANDARD.cpus, config=True, help="Processor cores.")
+    cpus = Float(_STANDARD.cpus, config=True, help="Processor cores of a container of its own.")
     files_mib = Int(_STANDARD.files_mib, config=True, help="Size of /tmp, the only writable directory, MiB.")
     descriptors = Int(_STANDARD.descriptors, config=True, help="Open files of each process.")
     output_chars = Int(_STANDARD.output_chars, config=True, help="Characters kept of each of a cell's outputs.")
