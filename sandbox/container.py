@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,8 +143,7 @@ class Container:
         try:
             container_id = _create(client, image, limits, size)
             attached = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-            stream = client.api.attach_socket(container_id, params=attached)
-            stream = getattr(stream, "_sock", stream)
+            stream = _own(client.api.attach_socket(container_id, params=attached))
             client.api.start(container_id)
             stream.settimeout(None)
             return cls(client, container_id, stream)
@@ -160,6 +160,17 @@ class Container:
         # An engine that is gone has taken the container with it, or the next `cleanup` removes it.
         with suppress(docker.errors.DockerException, OSError):
             _remove(self.client, self.id)
+
+
+def _own(attached: Any) -> Any:
+    """The socket behind what the Docker client returns, in a cycle that would keep it open after it is closed."""
+    stream = getattr(attached, "_sock", attached)
+    if type(stream) is not socket.socket:  # over TLS or SSH
+        return stream
+    own = stream.dup()
+    stream.close()
+    attached.close()
+    return own
 
 
 def cleanup(client: docker.DockerClient) -> int:

@@ -20,7 +20,9 @@ homes = {f"/slots/{name}/home" for name in os.listdir("/slots")} | {T["home"]}
 homes = sorted(home for home in homes if home != os.getcwd())
 for home in homes[:300]:
     attempt(f"list {home}", os.listdir, home)
-for home in (T["home"], f"/proc/{T['pid']}/cwd", f"/proc/{T['pid']}/root" + T["home"], os.path.dirname(T["home"])):
+# In a container of one's own, the neighbour's directory and process go by the names of one's own.
+links = [f"/proc/{pid}/{name}" for pid in others() for name in ("cwd", "root" + T["home"])]
+for home in (T["home"], os.path.dirname(T["home"]), *links):
     if home not in (os.getcwd(), os.path.dirname(os.getcwd())):
         attempt(f"read in {home}", lambda: read(f"{home}/secret.txt"))
         attempt(f"write in {home}", lambda: open(f"{home}/sympy.py", "w"))
