@@ -181,7 +181,7 @@ class ServedKernel:
             waits = (line.started, line.ended, closing)
             await asyncio.wait(waits, timeout=start_seconds, return_when=asyncio.FIRST_COMPLETED)
             if not line.started.done():
-                why = _how(line.ended.result()) if line.ended.done() else f"not within {start_seconds:g} s"
+                why = str(line.ended.result()) if line.ended.done() else f"not within {start_seconds:g} s"
                 raise KernelFailed(f"the kernel did not start: {why}; try `tora doctor`")
             if not up.done():
                 up.set_result(None)
@@ -193,7 +193,7 @@ class ServedKernel:
             except SandboxError as error:
                 end = End(1, str(error))
             if end.why or end.status:
-                self.why = _how(end)
+                self.why = str(end)
                 self._say(f"the kernel ended: {self.why}")
             return end.status or int(bool(end.why))
         finally:
@@ -253,12 +253,3 @@ def _passive(content: Any) -> Any:
             if "/" not in key or key in PASSIVE
         }
     return [_passive(item) for item in content] if isinstance(content, list) else content
-
-
-def _how(end: End) -> str:
-    if end.why:
-        return end.why
-    if end.status < 0:
-        with suppress(ValueError):
-            return f"it was killed by {signal.Signals(-end.status).name}"
-    return f"it exited with status {end.status}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import signal
 import socket
 import struct
 import threading
@@ -36,6 +37,16 @@ class End:
     """Exit status; negative: the signal that killed it."""
     why: str = ""
     """What the container knows of it, if anything."""
+
+    def __str__(self) -> str:
+        """In words."""
+        if self.why:
+            return self.why
+        if self.status < 0:
+            with suppress(ValueError):
+                return f"it was killed by {signal.Signals(-self.status).name}"
+            return f"it was killed by signal {-self.status}"
+        return f"it exited with status {self.status}"
 
 
 class Line:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 import uuid
 from collections import deque
@@ -16,7 +15,7 @@ from jupyter_client.session import Session as Codec
 from sandbox.errors import KernelFailed, SandboxError
 from sandbox.image.frames import Channel
 from sandbox.output import Output, Stream, clean, where
-from sandbox.relay import End, Line, Listener
+from sandbox.relay import Line, Listener
 from sandbox.result import CellError, CellResult
 from sandbox.settings import Limits
 
@@ -117,7 +116,7 @@ class Session:
             started, ended = self._line.started, self._line.ended
             done = await _first(self.limits.start_seconds, started, ended)
             if started not in done:
-                why = _how(ended.result()) if ended in done else f"not within {self.limits.start_seconds:g} s"
+                why = ended.result() if ended in done else f"not within {self.limits.start_seconds:g} s"
                 raise KernelFailed(f"the kernel did not start: {why}; try `tora doctor`")
         return cell
 
@@ -140,7 +139,7 @@ class Session:
             output.error = CellError(type="TimeoutError", message=message, traceback=trace)
         elif not cell.over.done():
             state_lost = True
-            message = f"the Python process ended: {_how(line.ended.result())}"  # or raises: the sandbox's own end
+            message = f"the Python process ended: {line.ended.result()}"  # or raises: the sandbox's own end
             output.error = CellError(type="KernelDied", message=message)
         self._past.append(cell.id)
         if state_lost or cell.kernel_ends:
@@ -242,14 +241,3 @@ def _left(counts: dict[str, int]) -> str:
         return ""
     end = "one of them would not stop, and the kernel ends" if counts.get("stubborn") else "stopped"
     return f"still running when the cell ended: {' and '.join(words) or 'a thread'}; {end}"
-
-
-def _how(end: End) -> str:
-    """How a kernel ended, in words."""
-    if end.why:
-        return end.why
-    if end.status < 0:
-        with suppress(ValueError):
-            return f"it was killed by {signal.Signals(-end.status).name}"
-        return f"it was killed by signal {-end.status}"
-    return f"it exited with status {end.status}"
