@@ -269,11 +269,19 @@ class Supervisor:
             self._say(Kind.DATA, slot.session, data)
         elif not data:  # every process of the session has closed its end, by dying as a rule
             _want(self.all, slot.line, 0)
-            self.timers.append((time.monotonic() + 1, partial(self._disconnected, slot, slot.session)))
+            for seconds, last in ((0.02, False), (0.2, False), (1, True)):
+                self.timers.append((time.monotonic() + seconds, partial(self._disconnected, slot, slot.session, last)))
         return bool(data)
 
-    def _disconnected(self, slot: Slot, session: int | None) -> None:
-        if slot.session == session and slot.status is None:
+    def _disconnected(self, slot: Slot, session: int | None, last: bool) -> None:
+        if slot.session != session or slot.status is not None:
+            return
+        # The fork server, whose child it is, may be busy for seconds before it buries it.
+        with _acting_as(slot.uid, self.nobody):
+            status = _exit_status(slot.pid)
+        if status is not None:
+            self._kernel_ended(slot.pid, status)
+        elif last:
             self._end(slot, "it closed the line to its owner")
 
     def _where(self, slot: Slot) -> None:
@@ -647,6 +655,15 @@ def _sockets(pid: int) -> set[str]:
 def _read(path: str) -> bytes:
     with open(path, "rb", buffering=0) as file:
         return file.read()
+
+
+def _exit_status(pid: int) -> int | None:
+    """Of a process that is dead and not buried yet; None of another. Only for its own user."""
+    with suppress(OSError):
+        fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+        if fields[0] == b"Z":
+            return os.waitstatus_to_exitcode(int(fields[49]))
+    return None
 
 
 def _children() -> list[int]:

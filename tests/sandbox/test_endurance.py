@@ -42,11 +42,11 @@ def containers(engine: docker.DockerClient, name: str = "") -> list[Container]:
     return list(engine.containers.list(filters=filters, ignore_removed=True))
 
 
-def kill(container: Container, word: str, beside: str = "\0") -> int:
-    """Kill the first process of a container whose command line has `word` and not `beside`."""
+def kill(container: Container, word: str, beside: str = "\0", number: signal.Signals = signal.SIGKILL) -> int:
+    """Send a signal to the first process of a container whose command line has `word` and not `beside`."""
     for pid, line in container.top(ps_args="-eo pid,args")["Processes"]:
         if word in line and beside not in line:
-            os.kill(int(pid), signal.SIGKILL)
+            os.kill(int(pid), number)
             return int(pid)
     raise AssertionError(f"no {word}")
 
@@ -89,6 +89,31 @@ async def test_a_fork_server_may_be_killed_while_it_forks(ours: docker.DockerCli
             await asyncio.to_thread(kill, container, "forkserver.py")
             # The kernels that it had not made yet, the next one makes.
             assert await asyncio.gather(*visits) == [str(number + 1) for number in range(8)]
+
+
+ENDS = {
+    "import os; os._exit(3)": "it exited with status 3",
+    "import ctypes; ctypes.string_at(0)": "it was killed by SIGSEGV",
+}
+
+
+async def test_a_kernel_s_end_is_told_while_the_fork_server_is_busy(ours: docker.DockerClient) -> None:
+    """As it is for seconds on a loaded machine, when it has just started."""
+    async with Sandbox() as box, AsyncExitStack() as stack:
+        sessions = [await stack.enter_async_context(box.session()) for _ in ENDS]
+        for session in sessions:
+            await value(session, "1")
+        (container,) = containers(ours)
+        pid = kill(container, "forkserver.py", number=signal.SIGSTOP)
+        try:
+            for session, (code, how) in zip(sessions, ENDS.items(), strict=True):
+                result = await session.run(code, timeout=20)
+                assert result.error is not None
+                assert (result.error.type, result.timed_out) == ("KernelDied", False)
+                assert result.error.message == f"the Python process ended: {how}"
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert await asyncio.gather(*(value(session, "6 * 7") for session in sessions)) == ["42", "42"]
 
 
 @pytest.mark.parametrize("isolation", ["shared", "container"])
