@@ -19,6 +19,7 @@ IMAGE_CHARS = 4_000_000
 _PIPE_BYTES = 1 << 16
 _LINES_AT_ONCE = 100
 """Lines of a cell that are sent as they come: of a cell that must be killed, they are all there is."""
+_FLUSHES_AT_ONCE = 1000
 _BLOCK_CHARS, _BLOCK_SECONDS = 8192, 0.05
 """After that, output goes in blocks of so many characters, or of what has come in so many seconds."""
 
@@ -62,7 +63,7 @@ class CappedStream(io.TextIOBase):
         with self._lock:
             self._excerpt = Excerpt(self._limit)
             self._waiting: list[str] = []
-            self._chars = self._lines = 0
+            self._chars = self._lines = self._flushes = 0
             self._sent_at = 0.0
 
     def end_cell(self) -> None:
@@ -71,7 +72,7 @@ class CappedStream(io.TextIOBase):
         with self._lock:
             if held := self._excerpt.end():
                 self._waiting.append(held)
-            self.flush()
+            self._flush()
             self.start_cell()
 
     def set_parent(self, parent: dict[str, Any]) -> None:
@@ -102,7 +103,12 @@ class CappedStream(io.TextIOBase):
         return len(string)
 
     def flush(self) -> None:
-        """Send what waits to be sent."""
+        """Send what waits to be sent; of very many calls in a cell, not for each of them."""
+        self._flushes += 1
+        if self._flushes <= _FLUSHES_AT_ONCE or time.monotonic() - self._sent_at > _BLOCK_SECONDS:
+            self._flush()
+
+    def _flush(self) -> None:
         with self._lock:
             if self._waiting:
                 text = "".join(self._waiting)
@@ -138,7 +144,7 @@ class CappedStream(io.TextIOBase):
                     if stream._pipe in ready:
                         stream.pump()
                     elif stream.waits and not ready:
-                        stream.flush()
+                        stream._flush()
 
         threading.Thread(target=pump, name="output", daemon=True).start()
 
@@ -152,7 +158,7 @@ class CappedStream(io.TextIOBase):
             self._lines += head.count("\n")
             due = self._lines <= _LINES_AT_ONCE or time.monotonic() - self._sent_at > _BLOCK_SECONDS
             if (due and head.endswith("\n")) or self._chars > _BLOCK_CHARS:
-                self.flush()
+                self._flush()
             elif len(self._waiting) == 1 and self._waker >= 0:
                 os.write(self._waker, b"1")  # the thread is to see to it that it goes soon
 

@@ -173,6 +173,7 @@ FLOODS = [
         NUMBERS[: NUMBERS.index("30000\n")],
     ),
     ("import subprocess\n_ = subprocess.run(['seq', '0', '199999'])", "stdout", NUMBERS),
+    ("for n in range(200_000):\n    print('.', end='', flush=True)", "stdout", "." * 200_000),
     ("import os\nfor n in range(3000):\n    os.write(1, b'r' * 100)", "stdout", "r" * 300_000),
     ("'b' * 10_000_000", "value", repr("b" * 10_000_000)),
     ("raise ValueError('head' + 'm' * 50_000_000 + 'tail')", "message", "head" + "m" * 50_000_000 + "tail"),
