@@ -16,7 +16,7 @@ demo: setup model ## set everything up, solve one problem, evaluate five
 
 test: setup ## set everything up, run all tests
 	$(BIN)/tora fetch-model qwen2.5-coder-0.5b
-	$(BIN)/pytest
+	$(BIN)/pytest -n 3 --dist loadfile
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff check .
