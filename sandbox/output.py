@@ -149,3 +149,13 @@ def where(stack: str, cells: Mapping[int, str]) -> str:
         if not library and (package := _PACKAGE.match(frame["file"])):
             library = f"{package['module'].replace('/', '.').removesuffix('.__init__')}.{frame['name']}"
     return ""
+
+
+def last_line(traceback: str) -> str:
+    """The innermost line of a traceback of the code's own frames, in the same words.
+
+    >>> last_line("  Cell In[1], line 3\\n    f()\\n  Cell In[1], line 2 in f\\n    x**x")
+    'line 2 `x**x`'
+    """
+    frames = re.findall(r"^ *Cell In\[\d+\], line (\d+).*\n +(.*)$", traceback, re.MULTILINE)
+    return f"line {frames[-1][0]} `{cut_middle(frames[-1][1], 80)}`" if frames else ""

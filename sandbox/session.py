@@ -14,7 +14,7 @@ from jupyter_client.session import Session as Codec
 
 from sandbox.errors import KernelFailed, SandboxError
 from sandbox.image.frames import Channel
-from sandbox.output import Output, Stream, clean, where
+from sandbox.output import Output, Stream, clean, last_line, where
 from sandbox.relay import Line, Listener
 from sandbox.result import CellError, CellResult
 from sandbox.settings import Limits
@@ -133,9 +133,10 @@ class Session:
                 if ended := await self._over(cell, seconds):
                     break
             state_lost = not ended or line.ended.done()
+            trace = output.error.traceback if output.error else ""
+            place = place or last_line(trace)
             how = "killed" if state_lost else "interrupted"
             message = f"the cell ran longer than {timeout:g} s and was {how}" + (f": {place}" if place else "")
-            trace = output.error.traceback if output.error else ""
             output.error = CellError(type="TimeoutError", message=message, traceback=trace)
         elif not cell.over.done():
             state_lost = True

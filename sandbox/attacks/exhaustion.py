@@ -285,7 +285,7 @@ for _ in range(5):
 time.sleep(0.3)
 print("started")
 """,
-        prints("^started$", left="5 processes"),
+        prints("^started$", left="processes; stopped"),
     ),
     Attack(
         "threads that go on",

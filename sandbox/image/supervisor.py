@@ -302,7 +302,7 @@ class Supervisor:
                 self._say(Kind.TRACE, session, stack)
 
         answered: set[int | None] = set()
-        for seconds, last in ((0.02, False), (0.1, False), (0.4, True)):
+        for seconds, last in ((0.02, False), (0.1, False), (0.3, False), (0.7, True)):
             self.timers.append((time.monotonic() + seconds, partial(look, last)))
 
     def _signal(self, slot: Slot, number: int) -> None:

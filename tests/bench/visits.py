@@ -44,7 +44,7 @@ READY = Cell("pass", _prints(""))
 ALIVE = Cell("print(6 * 7)", _prints("42"))
 
 
-def _attack(name: str, code: str, right: Check = _any, timeout: float = 2.0) -> Visit:
+def _attack(name: str, code: str, right: Check = _any, timeout: float = 20.0) -> Visit:
     return Visit(name, (READY, Cell(code, right, timeout), ALIVE))
 
 

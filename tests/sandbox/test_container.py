@@ -208,7 +208,8 @@ def test_without_the_image_one_line_says_so(engine: docker.DockerClient, tmp_pat
 # When the owner ends
 
 USE = """
-import asyncio
+import asyncio, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job is deaf to
 from sandbox import Sandbox
 from sandbox.container import owner
 
