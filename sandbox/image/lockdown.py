@@ -160,6 +160,8 @@ def become(uid: int, home: str, limits: dict[str, Any]) -> None:
     os.setresuid(uid, uid, uid)
     # The change of user has closed /proc/self even to the process itself.
     _prctl(_PR_SET_DUMPABLE, 1)
+    # What serves all sessions comes before what any of them runs, were it a thousand processes.
+    os.nice(10)
     os.umask(0o077)
     os.chdir(home)
     os.environ.update(HOME=home, TMPDIR=home, MPLCONFIGDIR=f"{home}/.matplotlib")
