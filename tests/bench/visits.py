@@ -61,8 +61,8 @@ import os, time
 for _ in range(4):
     if not os.fork():
         hog = bytearray(b"x") * (100 << 20)
-        time.sleep(9)
-time.sleep(9)
+        time.sleep(60)
+time.sleep(60)
 """
 DAEMON = """
 import os, time
@@ -108,7 +108,7 @@ ATTACKS = (
     _attack(
         "memory bomb", "a = []\nwhile True: a.append(bytearray(1 << 24))", _raises("MemoryError", "KernelDied"), 15.0
     ),
-    _attack("memory of children", GREEDY_CHILDREN, _raises("KernelDied"), 8.0),
+    _attack("memory of children", GREEDY_CHILDREN, _raises("KernelDied"), 30.0),
     _attack("output flood", "while True: print('x' * 1000)", lambda r: r.timed_out and len(r.stdout) < 20_000, 0.5),
     _attack("os._exit", "import os; os._exit(3)", _raises("KernelDied")),
     _attack("segfault", "import ctypes; ctypes.string_at(0)", _raises("KernelDied")),
