@@ -30,6 +30,7 @@ from pathlib import Path
 
 import docker
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -210,7 +211,7 @@ class Soak:
             except (docker.errors.DockerException, OSError) as error:
                 said = f"not done: {error}"
                 self.broken(said)
-            progress.console.print(f"{self.done:5} sessions: {said}", highlight=False)
+            progress.console.print(f"{self.done:5} sessions: {said}", highlight=False, markup=False)
 
     def reached(self, number: float) -> bool:
         """Whether so many sessions have ended."""
@@ -377,7 +378,7 @@ def show(report: Report, seconds: float, console: Console) -> None:
             table.add_row(name, str(len(figures)), f"{max(figures):.2f}", f"{late:.2f}")
     console.print(table)
     console.print(f"{len(report.uids)} containers were seen")
-    for line in report.broken[:40]:
+    for line in map(escape, report.broken[:40]):
         console.print(f"[red]broken[/]: {line}", highlight=False, soft_wrap=True)
     console.print("[red]a promise was broken[/]" if report.broken else "[green]every promise held[/]")
 
