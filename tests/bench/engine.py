@@ -31,6 +31,9 @@ class PrivateEngine:
         if self._process is not None and self._process.poll() is not None:
             self.start()  # since what a killed engine has left, it ends best itself
         self.stop()
+        for pid in self._left():  # a shim may survive the engine that was killed
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for path in sorted(self._mounts(), reverse=True):
             subprocess.run(["umount", "--lazy", path], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -78,6 +81,15 @@ class PrivateEngine:
         own = docker.DockerClient(base_url=self.host, timeout=300)
         own.images.load(client.images.get(name).save(named=name))
         own.close()
+
+    def _left(self) -> list[int]:
+        """Processes whose command line names a file in this engine's directory."""
+        own, found = f"{self.folder}/".encode(), []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):  # it has ended
+                if any(word.startswith(own) for word in path.read_bytes().split(b"\0")):
+                    found.append(int(path.parent.name))
+        return found
 
     def _mounts(self) -> list[str]:
         mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
