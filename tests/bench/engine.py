@@ -29,7 +29,8 @@ class PrivateEngine:
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None and self._process.poll() is not None:
-            self.start()  # since what a killed engine has left, it ends best itself
+            with suppress(RuntimeError):
+                self.start()  # since what a killed engine has left, it ends best itself
         self.stop()
         for pid in self._left():  # a shim may survive the engine that was killed
             with suppress(ProcessLookupError):
