@@ -292,7 +292,7 @@ class Soak:
         for _ in range(100):
             found = await self.container(alone=False)
             with suppress(docker.errors.APIError):  # it is ending
-                for pid, arguments in (await asyncio.to_thread(found.top, ps_args="-eo pid,args"))["Processes"]:
+                for pid, arguments in (await asyncio.to_thread(found.top, ps_args="-eo pid,args"))["Processes"] or []:
                     if word in arguments and skip not in arguments:
                         return int(pid)
             await asyncio.sleep(0.1)
