@@ -210,7 +210,10 @@ def _remove(client: docker.DockerClient, container_id: str) -> None:
     try:
         client.api.remove_container(container_id, force=True, v=True)
     except docker.errors.APIError as error:
-        if error.status_code not in (404, 409):  # gone, or going
+        if error.status_code == 409:  # going, as it does by itself when its input has ended
+            with suppress(docker.errors.DockerException, OSError):
+                client.api.wait(container_id, timeout=10, condition="removed")
+        elif error.status_code != 404:  # gone
             raise
 
 
