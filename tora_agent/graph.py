@@ -145,7 +145,7 @@ async def answer(state: State) -> State:
 
 
 def _attempt(state: State, ctx: Context) -> Attempt:
-    """What the rules look at: the newest answer, and the steps since the last retry that led to it."""
+    """What the rules look at: the newest answer, and all the steps before it."""
     steps = state["steps"]
     outputs = [step["result"] for step in steps if step["kind"] == "output"]
     return Attempt(

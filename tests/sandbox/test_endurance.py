@@ -20,6 +20,7 @@ from docker.models.containers import Container
 import sandbox
 from sandbox import KernelFailed, Limits, Sandbox, SandboxError, Session
 from sandbox.container import LABEL, owner
+from tests.bench.visits import DAEMON
 
 pytestmark = pytest.mark.anyio
 
@@ -225,17 +226,6 @@ def test_each_thread_may_have_a_loop_and_a_sandbox_of_its_own(engine: docker.Doc
         thread.join(60)
     assert values == {0: "0", 1: "1", 2: "2"}
     assert not containers(engine)
-
-
-DAEMON = """
-import os, time
-if not os.fork():
-    os.setsid()
-    if not os.fork():
-        while True:
-            time.sleep(1)
-    os._exit(0)
-"""
 
 
 async def test_a_daemon_is_found_however_it_is_timed(engine: docker.DockerClient) -> None:

@@ -24,7 +24,7 @@ from tests.conftest import OWN_VARIABLES, Tora
 from tora_agent.cli import app
 from tora_agent.steps import Trajectory
 
-KEY = "sk-a-secret-that-must-not-show"
+KEY = "sk-" + "a-secret-that-must-not-show"
 HEAVY = ["openai", "langgraph", "langchain_core", "docker", "zmq", "sympy", "datasets", "pydantic_settings"]
 ENTRIES = [
     {"match": ["Solve it", "Proposed answer: 7"], "turns": ["```python\ncheck(2 + 5 == 7)\n```"]},
