@@ -8,9 +8,7 @@ of their code; the fork server, which makes the kernels, never sees their bytes.
 from __future__ import annotations
 
 import json
-import math
 import os
-import re
 import resource
 import selectors
 import signal
@@ -18,14 +16,17 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from frames import CHUNK, Blocks, Kind, pack_frame, read_frame
 from lockdown import adopt_orphans, refuse_calls
+from processes import acting_as, children, exit_status, oom_kills
+from slot import Slot
+from watch import Watch
 
 WHERE_SIGNAL = signal.SIGRTMIN + 3
 """On which `faulthandler` writes the stack of a kernel's main thread. `kernel.py` knows it, too."""
@@ -37,54 +38,11 @@ REFILL = 0.05
 """Seconds that a session which has just been opened gets before a fork in the place of its kernel takes a processor."""
 TICK, WATCH = 0.005, 0.2
 CLEAN_TRIES = 3
-KERNEL_MIB = 48
-"""What a kernel itself may need beside the code's memory."""
-SHARED_MIB = 128
-"""What a kernel shares with its fork server, and has for itself once that is gone."""
 _EMPTY = "chmod -R u+rwX . 2>/dev/null; find . -mindepth 1 -delete"
-EXACT_SECONDS, EXACT_SHARE = 0.3, 0.2
-"""How long the exact measuring of one session's memory may take, and which part of the time it may take altogether, as
-no session is served meanwhile."""
-SOCKET_BYTES = 1 << 18
-"""About the most that a socket holds unread. How much it does hold, and whose it is, nothing tells."""
 PIPE_BYTES = 1 << 20
 """The most that a pipe holds, once its user has made it larger."""
 LAST_READS = 16
 """Pieces of `CHUNK` bytes that are read after a kernel's end: more than its line can hold."""
-FEW_TASKS = 8
-"""Processes and threads of a session up to which it shares the processors as any program does."""
-WEIGHT_PER_NICE = 1.25
-"""The factor by which a process gets less processor time for each further degree of niceness (sched(7))."""
-MOST_EXPENDABLE = 1000
-"""The OOM score that sessions have."""
-
-
-class Slot:
-    """A user id, a directory in memory, and at times a session that has both."""
-
-    def __init__(self, index: int, uid: int) -> None:
-        self.index, self.uid = index, uid
-        self.room = f"/slots/{index}"
-        # Made anew for each session: modes, access lists and descriptors of the last one's lead nowhere.
-        self.home = f"{self.room}/home"
-        self.used = False
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the last session."""
-        self.session: int | None = None
-        self.pid = 0
-        self.status: int | None = None
-        self.why = ""
-        self.dying = False
-        self.orphaned = False
-        self.cleaning = 0
-        self.tries = 0
-        self.measure_at = 0.0
-        self.outbox = bytearray()
-        self.line: socket.socket | None = None
-        self.kernels_ends: list[int] = []
-        self.stack = -1
 
 
 class Supervisor:
@@ -103,8 +61,9 @@ class Supervisor:
         self.cleaners: dict[int, Slot] = {}
         self.forking: dict[int, Slot] = {}
         self.outbox = bytearray()
-        self.ooms = _oom_kills()
+        self.ooms = oom_kills()
         self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.watch = Watch(self.limits, self.nobody)
         self.watched = self.refill_at = 0.0
         self.failures = 0
         self.all, self.host = selectors.DefaultSelector(), selectors.DefaultSelector()
@@ -133,7 +92,8 @@ class Supervisor:
             for slot in list(self.dying):
                 self._settle(slot)
             if self.open and now - self.watched > WATCH:
-                self._watch_memory()
+                for slot, why in self.watch.offenders(list(self.open.values())):
+                    self._end(slot, why)
                 self.watched = now
             while now > self.refill_at and self.free and len(self.spares) < self.spares_wanted:
                 self.spares.append(self._fork())
@@ -277,8 +237,8 @@ class Supervisor:
         if slot.session != session or slot.status is not None:
             return
         # The fork server, whose child it is, may be busy for seconds before it buries it.
-        with _acting_as(slot.uid, self.nobody):
-            status = _exit_status(slot.pid)
+        with acting_as(slot.uid, self.nobody):
+            status = exit_status(slot.pid)
         if status is not None:
             self._kernel_ended(slot.pid, status)
         elif last:
@@ -327,7 +287,7 @@ class Supervisor:
         With the user's effective id, `kill(-1)` reaches all of the user's processes and none else, and none of them
         can be forking meanwhile. They cannot strike back: this process's other ids are not theirs.
         """
-        with _acting_as(slot.uid, self.nobody), suppress(ProcessLookupError):
+        with acting_as(slot.uid, self.nobody), suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
         try:
             os.getpriority(os.PRIO_USER, slot.uid)
@@ -342,7 +302,7 @@ class Supervisor:
 
     def _ended(self, slot: Slot, status: int) -> None:
         slot.status = status
-        ooms = _oom_kills()
+        ooms = oom_kills()
         if status == -signal.SIGKILL and not slot.why and ooms > self.ooms:
             slot.why = "the container ran out of memory"
         self.ooms = ooms
@@ -467,7 +427,7 @@ class Supervisor:
             if not os.path.exists(f"/proc/{pid}"):
                 self._kernel_ended(pid, -signal.SIGKILL)
         forking = {slot.uid: slot for slot in self.forking.values()}
-        for pid in _children():
+        for pid in children():
             if pid in self.by_pid or pid in self.cleaners:
                 continue
             with suppress(OSError):  # it has ended
@@ -487,82 +447,6 @@ class Supervisor:
                     slot.cleaning = 0
                 else:
                     self._kernel_ended(pid, os.waitstatus_to_exitcode(status))
-
-    # Memory
-
-    def _watch_memory(self) -> None:
-        """End the sessions whose processes and files together use more memory than a session may."""
-        users = _processes_by_user()
-        for slot in list(self.open.values()):
-            if slot.dying or slot.uid not in users:
-                continue
-            processes = users[slot.uid]
-            if any(process.spared for process in processes):
-                self._end(slot, "it wanted other sessions to be killed in its place should memory run out")
-                continue
-            self._share_processors(slot, processes)
-            limit = self.limits["memory_mib"] + KERNEL_MIB + (SHARED_MIB if slot.orphaned else 0) << 20
-            files = os.statvfs(slot.room)
-            used = (files.f_blocks - files.f_bfree) * files.f_frsize
-            if sum(process.at_most for process in processes) + used <= limit:
-                continue
-            if time.monotonic() < slot.measure_at:
-                continue
-            began = time.process_time()
-            exact = self._exact(slot, processes)
-            slot.measure_at = time.monotonic() + (time.process_time() - began) / EXACT_SHARE
-            if exact + used > limit:
-                self._end(slot, f"it used more memory than the limit of {self.limits['memory_mib']} MiB")
-
-    def _share_processors(self, slot: Slot, processes: list[_Process]) -> None:
-        """Have all that a session with many processes starts weigh about as much as one process does.
-
-        The kernel itself stays as it is, since what is made nicer cannot be made less nice again.
-        """
-        tasks = sum(process.threads for process in processes)
-        if tasks <= FEW_TASKS:
-            return
-        nice = min(19, round(math.log(tasks) / math.log(WEIGHT_PER_NICE)))
-        with _acting_as(slot.uid, self.nobody):
-            for process in processes:
-                # One that has ended is passed over.
-                with suppress(OSError):
-                    for task in map(int, os.listdir(f"/proc/{process.pid}/task")):
-                        if task != slot.pid and os.getpriority(os.PRIO_PROCESS, task) < nice:
-                            os.setpriority(os.PRIO_PROCESS, task, nice)
-
-    def _exact(self, slot: Slot, processes: list[_Process]) -> int:
-        """Bytes that the slot's processes use, pages that they share counted once in all."""
-        total, sockets = 0, set[str]()
-        until = time.process_time() + EXACT_SECONDS  # not of the clock: others may have the processor meanwhile
-        with _acting_as(slot.uid, self.nobody):
-            for process in processes:
-                try:
-                    if time.process_time() > until:
-                        raise TimeoutError
-                    used, found = _pss(process.pid), _sockets(process.pid)
-                except OSError:  # it hides them, or it has ended
-                    still = _look(process.pid)
-                    total += still.at_most if still else 0
-                    continue
-                total += used + process.tables
-                sockets |= found
-        return total + len(sockets) * SOCKET_BYTES
-
-
-@contextmanager
-def _acting_as(uid: int, nobody: int) -> Iterator[None]:
-    """Have the effective ids of `uid`, and no capability.
-
-    The real ones are nobody's: with root's, a signal to all would reach all of root's processes, too.
-    """
-    os.setresgid(nobody, uid, 0)
-    os.setresuid(nobody, uid, 0)
-    try:
-        yield
-    finally:
-        os.setresuid(0, 0, 0)
-        os.setresgid(0, 0, 0)
 
 
 def _want(selector: selectors.BaseSelector, file: Any, events: int, callback: Any = None) -> None:
@@ -584,106 +468,6 @@ def _first_uid(wanted: int, slots: int) -> int:
         return wanted
     start, _, count = max(ranges, key=lambda r: r[2])
     return start + count - slots
-
-
-class _Process(NamedTuple):
-    """What a look at a process shows."""
-
-    pid: int
-    uid: int
-    resident: int
-    """Bytes of memory, pages that it shares with others included."""
-    tables: int
-    """Bytes of the tables that say where its memory is."""
-    threads: int
-    descriptors: int
-    """No more than so many are open."""
-    spared: bool
-    """Whether it has made itself less likely to be killed when memory runs out."""
-
-    @property
-    def at_most(self) -> int:
-        """Bytes it uses, roughly and never too few."""
-        return self.resident + self.tables + self.descriptors * SOCKET_BYTES
-
-
-def _processes_by_user() -> dict[int, list[_Process]]:
-    """The processes of all users but root."""
-    found: dict[int, list[_Process]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit() and (process := _look(int(name))):
-            found.setdefault(process.uid, []).append(process)
-    return found
-
-
-def _look(pid: int) -> _Process | None:
-    """Look at a process; None if it has ended or is root's."""
-    with suppress(OSError):
-        status = _STATUS.search(_read(f"/proc/{pid}/status"))
-        if status is None or status[1] == b"0":  # one that is ending has no memory any more
-            return None
-        uid, descriptors, anonymous, shared, tables, threads = map(int, status.groups())
-        spared = int(_read(f"/proc/{pid}/oom_score_adj")) < MOST_EXPENDABLE
-        return _Process(pid, uid, anonymous + shared << 10, tables << 10, threads, descriptors, spared)
-    return None
-
-
-_STATUS = re.compile(
-    rb"^Uid:\t\d+\t(\d+).*?^FDSize:\t(\d+).*?^RssAnon:\s+(\d+).*?^RssShmem:\s+(\d+).*?^VmPTE:\s+(\d+)"
-    rb".*?^Threads:\t(\d+)",
-    re.MULTILINE | re.DOTALL,
-)
-
-
-def _pss(pid: int) -> int:
-    """Bytes of memory of a process, of shared pages its share. Raises `OSError`."""
-    for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
-        if line.startswith(b"Pss:"):
-            return int(line.split()[1]) << 10
-    return 0
-
-
-def _sockets(pid: int) -> set[str]:
-    """Names of the sockets that a process has open. Raises `OSError`."""
-    folder, links = f"/proc/{pid}/fd", set()
-    for name in os.listdir(folder):
-        with suppress(FileNotFoundError):  # it has been closed meanwhile
-            links.add(os.readlink(f"{folder}/{name}"))
-    return {link for link in links if link.startswith("socket:")}
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:
-        return file.read()
-
-
-def _exit_status(pid: int) -> int | None:
-    """Of a process that is dead and not buried yet; None of another. Only for its own user."""
-    with suppress(OSError):
-        fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-        if fields[0] == b"Z":
-            return os.waitstatus_to_exitcode(int(fields[49]))
-    return None
-
-
-def _children() -> list[int]:
-    """The pids of this process's children."""
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with suppress(OSError):  # it has ended
-            parent = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1]
-            if int(parent) == os.getpid():
-                found.append(int(name))
-    return found
-
-
-def _oom_kills() -> int:
-    """How many processes of this container the Linux kernel has killed for want of memory."""
-    for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
-        with suppress(OSError, StopIteration):
-            lines = Path(path).read_text().splitlines()
-            return int(next(line.split()[1] for line in lines if line.startswith("oom_kill ")))
-    return 0
 
 
 def close_doors() -> None:
