@@ -30,9 +30,9 @@ app.add_typer(sandbox_app, name="sandbox")
 
 def console(stderr: bool = False) -> Console:
     """A console for what is printed."""
-    from rich.console import Console
+    from tora_agent.console import PlainConsole
 
-    return Console(stderr=stderr)
+    return PlainConsole(stderr=stderr)
 
 
 def standard_input() -> str:
