@@ -72,8 +72,12 @@ def solve(
 def chat(
     resume: Annotated[str | None, typer.Option(help="Go on with this chat: a path, a name, or last.")] = None,
     approve: Annotated[
-        bool, typer.Option("--approve", help="Ask before each cell that the model wants to run.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--approve/--no-approve",
+            help="Ask before each cell of the solution; checks run unasked in their own kernel.",
+        ),
+    ] = None,
     log_dir: Annotated[Path, typer.Option(help="Where chats are kept and looked for.")] = Path("chats"),
     *,
     given: Given,
