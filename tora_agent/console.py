@@ -11,7 +11,7 @@ _CONTROLS = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)])
 
 
 class PlainConsole(Console):
-    """Prints text without control characters, so that it cannot retitle or clear the terminal; styles are rich's own."""
+    """Prints text without control characters, which could retitle or clear the terminal; styles are rich's own."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):

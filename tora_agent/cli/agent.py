@@ -38,6 +38,7 @@ def solve(
     from tora_agent.agent import checked_problem, checked_prompt
     from tora_agent.agent import solve as solve_problem
     from tora_agent.display import Live
+    from tora_agent.errors import UsageError
     from tora_agent.model import choose_endpoint, fetch_if_embedded
     from tora_agent.model.settings import client_settings
     from tora_agent.settings import settings_from
@@ -46,6 +47,10 @@ def solve(
     stated = checked_problem(_problem(problem, benchmark, id, data))
     checked_prompt(settings)
     client = client_settings(given)
+    if samples == 1 and (given["vote"] or given["weights"] or given["stop_early"]):
+        raise UsageError(
+            "one sample has nobody to vote with: give --samples, or leave out --vote, --weights, --stop-early"
+        )
     if not client.replay_only:
         fetch_if_embedded(choose_endpoint(given["model"], given["base_url"]))
     if samples > 1:
