@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import jsonschema
 import pexpect
 import pytest
 
 from evals.runs.schema import schema_text
 from tests.conftest import script
-from tests.evals.running import containers, environment, serving, start, wait_until
+from tests.evals.running import containers, environment, serving, start, tora_in, wait_until
 from tora_agent.model.scripted import ScriptedServer
 from tora_agent.steps import Trajectory
 
@@ -110,6 +111,10 @@ def test_a_conversation_goes_on_in_the_same_kernel(tmp_path: Path, server: Scrip
     assert (made.answer, made.state, made.failure) == ("42", "True", None)
     assert [step.at for step in made.steps] == sorted(step.at for step in made.steps)
     assert set(json.loads(saved)) == set(json.loads(schema_text("trajectory"))["properties"])
+    jsonschema.validate(json.loads(saved), json.loads(schema_text("trajectory")))
+    shown = tora_in(tmp_path, "show", "own.json").out
+    places = [shown.find(part) for part in (PROBLEM, "[5] request", "why?", "x is 42", "now 43", "42: True")]
+    assert places == sorted(places) and -1 not in places
 
 
 def test_a_chat_that_was_killed_goes_on_with_its_kernel(tmp_path: Path, server: ScriptedServer) -> None:

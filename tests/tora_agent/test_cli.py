@@ -228,6 +228,11 @@ def test_a_wrong_command_line_is_one_line(tora: Tora, args: list[str], words: st
     refused(tora(*args), words)
 
 
+def test_a_file_that_is_no_trajectory_is_not_shown(tora: Tora, tmp_path: Path) -> None:
+    (tmp_path / "own.json").write_text('{"steps": []}')
+    refused(tora("show", "own.json"), "own.json is no trajectory")
+
+
 def test_standard_input_must_hold_a_text(tora: Tora, nowhere: str) -> None:
     env = {"OPENAI_BASE_URL": f"http://{nowhere}/v1"}
     refused(tora("solve", "-", input="a ÿ b", encoding="latin-1", env=env), "not UTF-8")

@@ -193,7 +193,7 @@ class _Loop:
             file.write_text(text + "\n")
         except OSError as error:
             raise UsageError(f"cannot write {file}: {error.strerror}; give another file") from error
-        self._say(f"saved: {file}")
+        self._say(f"saved: {file} (tora show {file})")
 
     def _read(self, prompt: str) -> str:
         """A line from the keyboard; from a pipe without a prompt. Raises `UsageError` for what is no text."""
