@@ -26,7 +26,7 @@ from tora_agent.agent import RECURSION_LIMIT, OnEvent, checked_prompt, collect
 from tora_agent.conversation import cells_run, codes, since_request
 from tora_agent.dialects import Dialect
 from tora_agent.dialects.probe import choose_dialect
-from tora_agent.errors import UsageError
+from tora_agent.errors import ToraError, UsageError
 from tora_agent.graph import Context, build_graph
 from tora_agent.model import ClientSettings, Endpoint, Model, open_model
 from tora_agent.settings import AgentSettings
@@ -201,6 +201,8 @@ class Chat:
         """A cell that is stopped takes its kernel with it: then have it made again from the cells that ended."""
         try:
             yield
+        except ToraError:  # of the model, say: no cell was running
+            raise
         except BaseException:
             await self.drop_kernel()
             raise

@@ -176,7 +176,8 @@ class _Loop:
     def _run(self, code: str) -> None:
         if not code:
             raise UsageError("/run needs code: /run print(x)")
-        result = self._await(self.chat.run(code))
+        with self.console.status("running"):
+            result = self._await(self.chat.run(code))
         for part in after_reasoning({"kind": "output", "result": result.model_dump(mode="json")}):
             self.console.print(part, highlight=False)
 

@@ -24,7 +24,7 @@ def show(
         str,
         typer.Argument(
             metavar="RUN",
-            help="A run: a path, a name under the log directory, or last; or a file of solve --json or of a chat's /save.",
+            help="A run: a path, a name under the log directory, or last; or a file of solve --json or chat's /save.",
         ),
     ],
     id: Annotated[str | None, typer.Argument(help="A problem's id, or its end.")] = None,
