@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+from pydantic import ValidationError
 from rich.box import SIMPLE
 from rich.console import Console, RenderableType
 from rich.markup import escape
@@ -19,6 +21,7 @@ from evals.runs import Run
 from evals.runs.selection import selected
 from sandbox.image.cut import cut_middle
 from tora_agent.display import step_parts
+from tora_agent.errors import UsageError
 from tora_agent.steps import Reasoning, Retry, Step, Trajectory, Verification
 
 CUT_CHARS = 600
@@ -52,6 +55,18 @@ def show_trajectory(run: Run, problem_id: str, console: Console) -> None:
     for trajectory in selected(run, problem_id):
         for part in trajectory_parts(trajectory, grades.get((trajectory.problem_id, trajectory.sample))):
             console.print(part, highlight=False)
+
+
+def show_file(file: Path, console: Console) -> None:
+    """Print the trajectory in `file`, as `tora solve --json` or a chat's /save writes it. Raises `UsageError`."""
+    try:
+        trajectory = Trajectory.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}; name a run or a trajectory's file") from error
+    except ValidationError as error:
+        raise UsageError(f"{file} is no trajectory, as tora solve --json or /save in a chat writes it") from error
+    for part in trajectory_parts(trajectory):
+        console.print(part, highlight=False)
 
 
 def trajectory_parts(trajectory: Trajectory, grade: Grade | None = None) -> Iterator[RenderableType]:

@@ -146,7 +146,10 @@ def load_prompt(name: str) -> PromptSet:
         if base := fields.pop("extends", None):
             fields = load_prompt(base).model_dump(exclude={"name"}) | fields
         return PromptSet.model_validate({"name": source.stem} | fields)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError, RecursionError) as error:
+    except OSError as error:
+        there = f"give a file that is there, or one of {', '.join(prompt_names())}"
+        raise PromptError(f"the prompt set {source} cannot be read: {error.strerror}; {there}") from error
+    except (UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError, RecursionError) as error:
         raise PromptError(f"{source.name}: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         first = error.errors()[0]

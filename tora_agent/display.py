@@ -53,6 +53,8 @@ def after_reasoning(step: dict[str, Any]) -> Iterator[RenderableType]:
             ),
             "yellow",
         )
+    elif kind == "request":
+        yield Padding(Text(step["text"], "bold"), (1, 0, 0, 0))
     elif kind == "answer":
         yield Padding(Text.assemble("answer: ", (step["answer"], "bold green")), (1, 0))
     elif kind == "failure":
@@ -106,6 +108,8 @@ class Live:
             step = step | {"kind": "shown"}
         for part in step_parts(step):
             self.console.print(part, highlight=False)
+        self._waiting.update("running" if step["kind"] == "code" else "thinking")
+        self._waiting.start()
         return None
 
     def _stream(self, piece: str | None) -> None:

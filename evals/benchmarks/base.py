@@ -89,9 +89,11 @@ def read_jsonl(path: Path) -> Iterator[tuple[str, Row]]:
         with path.open("rb") as file:
             yield from parse_jsonl(path.name, file)
     except FileNotFoundError as error:
-        raise UsageError(f"there is no data file {path}; give a jsonl file with --data") from error
+        raise UsageError(f"there is no file {path}; give one with a JSON object on each line") from error
     except OSError as error:
-        raise UsageError(f"the data file {path} cannot be read: {error.strerror}") from error
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}; give a file with a JSON object on each line"
+        ) from error
 
 
 def parse_jsonl(name: str, lines: Iterable[bytes]) -> Iterator[tuple[str, Row]]:

@@ -55,8 +55,11 @@ def export_command(run: Run, wanted: Wanted) -> str:
         if wanted.format == "sft" or len(samples) == 1:
             return _one_file(run, samples, wanted)
         return _folder(run, samples, wanted)
+    except BrokenPipeError:  # what reads it has had enough
+        raise
     except OSError as error:
-        raise UsageError(f"{wanted.out} cannot be written: {error.strerror}; give another --out") from error
+        where = wanted.out or "standard output"
+        raise UsageError(f"{where} cannot be written: {error.strerror}; give another --out") from error
 
 
 def _chosen(run: Run, wanted: Wanted) -> Iterator[Graded]:

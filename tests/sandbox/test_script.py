@@ -50,7 +50,7 @@ def test_figures_are_written(tora: Tora, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["nowhere.py"], "tora: nowhere.py cannot be read as UTF-8 text: "),
+        (["nowhere.py"], "tora: nowhere.py cannot be read: No such file"),
         (["-", "--isolation", "none"], "tora: --isolation none: use shared or container"),
         (["-", "--memory", "1"], "tora: --memory 1: input should be greater than or equal to 128"),
         (["-", "--timeout", "0"], "tora: --timeout 0.0: input should be greater than 0"),

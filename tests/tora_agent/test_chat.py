@@ -7,16 +7,21 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import docker
+import jsonschema
+import pexpect
 import pytest
 
 from evals.runs.schema import schema_text
 from tests.conftest import script
-from tests.evals.running import serving, start, wait_until
+from tests.evals.running import containers, environment, serving, start, tora_in, wait_until
 from tora_agent.model.scripted import ScriptedServer
 from tora_agent.steps import Trajectory
 
@@ -30,6 +35,7 @@ def block(code: str) -> str:
 ENTRIES: list[dict[str, Any]] = [
     {"match": "Proposed answer", "turns": [block("check(6 * 7 == 42, 'again')")]},
     {"match": "why?", "turns": [block("print(f'x is {x}')"), "As you see."]},
+    {"match": ["wait", "I ran this code"], "turns": ["Now I see."]},
     {"match": "wait", "turns": [{"content": "At last.", "delay": 20}]},
     {"match": "Do not", "turns": [r"Then \boxed{41}."]},
     {"match": PROBLEM, "turns": [block("x = sum([6] * 7)\nprint(x)"), r"So \boxed{42}."]},
@@ -57,20 +63,22 @@ class Talk:
         while piece := os.read(self.process.stdout.fileno(), 65536):
             self.heard += piece.decode()
 
-    def say(self, *lines: str, until: str) -> str:
-        """Send `lines` and wait for the text `until`; give what was heard since."""
-        assert self.process.stdin
+    def write(self, line: str) -> None:
+        """Send `line`."""
+        stdin: Any = self.process.stdin
+        stdin.buffer.write(f"{line}\n".encode(errors="surrogateescape"))
+        stdin.buffer.flush()
+
+    def say(self, line: str, until: str) -> str:
+        """Send `line` and wait for the text `until`; give what was heard since."""
         before = len(self.heard)
-        self.process.stdin.write("".join(f"{line}\n" for line in lines))
-        self.process.stdin.flush()
+        self.write(line)
         wait_until(lambda: until in self.heard[before:], self.process)
         return self.heard[before:]
 
     def stop_at(self, line: str, server: ScriptedServer) -> None:
         """Send `line` and wait until the model was asked about it."""
-        assert self.process.stdin
-        self.process.stdin.write(f"{line}\n")
-        self.process.stdin.flush()
+        self.write(line)
         wait_until(lambda: line in str(server.requests[-1]["messages"][-1]), self.process)
 
     def end(self) -> int:
@@ -99,8 +107,14 @@ def test_a_conversation_goes_on_in_the_same_kernel(tmp_path: Path, server: Scrip
         *("reasoning", "code", "output", "reasoning", "answer"),
         *("request", "reasoning", "code", "output", "reasoning", "request", "verification"),
     ]
-    assert Trajectory.model_validate_json(saved).answer == "42"
+    made = Trajectory.model_validate_json(saved)
+    assert (made.answer, made.state, made.failure) == ("42", "True", None)
+    assert [step.at for step in made.steps] == sorted(step.at for step in made.steps)
     assert set(json.loads(saved)) == set(json.loads(schema_text("trajectory"))["properties"])
+    jsonschema.validate(json.loads(saved), json.loads(schema_text("trajectory")))
+    shown = tora_in(tmp_path, "show", "own.json").out
+    places = [shown.find(part) for part in (PROBLEM, "[5] request", "why?", "x is 42", "now 43", "42: True")]
+    assert places == sorted(places) and -1 not in places
 
 
 def test_a_chat_that_was_killed_goes_on_with_its_kernel(tmp_path: Path, server: ScriptedServer) -> None:
@@ -124,6 +138,85 @@ def test_ctrl_c_stops_the_step_and_keeps_the_chat(tmp_path: Path, server: Script
     wait_until(lambda: "stopped; the chat is kept" in talk.heard, talk.process)
     assert "x is 42" in talk.say("why?", until="As you see.")
     assert talk.end() == 0
+
+
+def test_own_code_that_is_stopped_leaves_the_kernel_as_it_was(tmp_path: Path, server: ScriptedServer) -> None:
+    talk = Talk(tmp_path, server, "--prompt", "tora")
+    talk.say(PROBLEM, until="answer: 42")
+    talk.write("/run import time; time.sleep(60)")
+    time.sleep(1)
+    talk.process.send_signal(signal.SIGINT)
+    wait_until(lambda: "stopped; the chat is kept" in talk.heard, talk.process)
+    assert "/continue" not in talk.heard  # for the model was not asked anything
+    assert "now 42" in talk.say("/run print('now', x)", until="now")
+    assert talk.end() == 0
+
+
+def test_what_was_stopped_goes_on_after_own_code(tmp_path: Path, server: ScriptedServer) -> None:
+    talk = Talk(tmp_path, server, "--prompt", "tora")
+    talk.say(PROBLEM, until="answer: 42")
+    talk.stop_at("wait", server)
+    talk.process.send_signal(signal.SIGINT)
+    wait_until(lambda: "/continue goes on" in talk.heard, talk.process)
+    talk.say("/run print('now', x)", until="now 42")
+    talk.say("/continue", until="Now I see.")
+    roles = [message["role"] for message in server.requests[-1]["messages"]]
+    assert roles == ["system", "user", "assistant", "user", "assistant", "user"]
+    assert talk.end() == 0
+
+
+def test_a_sandbox_that_is_taken_away_is_replaced(
+    tmp_path: Path, server: ScriptedServer, engine: docker.DockerClient
+) -> None:
+    talk = Talk(tmp_path, server, "--prompt", "tora")
+    talk.say(PROBLEM, until="answer: 42")
+    for each in containers(engine, talk.process.pid):
+        engine.api.kill(each["Id"])
+    talk.say("/run print('now', x)", until="check the Docker Engine")
+    assert "now 42" in talk.say("/run print('now', x)", until="now")
+    assert talk.end() == 0
+
+
+def test_one_process_at_a_time_has_a_chat(tmp_path: Path, server: ScriptedServer) -> None:
+    talk = Talk(tmp_path, server)
+    talk.say("", until="State a problem")
+    other = start(tmp_path, "chat", "--resume", "last", stdin=subprocess.DEVNULL)
+    _, err = other.communicate(timeout=60)
+    assert (other.returncode, err.count("\n")) == (2, 1) and "is open in another process" in err
+    assert talk.end() == 0
+
+
+def test_odd_lines_are_answered_in_one(tmp_path: Path, server: ScriptedServer) -> None:
+    talk = Talk(tmp_path, server, "--prompt", "tora", "--approve")
+    for line, said in (
+        ("/retry", "nothing to try again"),
+        ("/verify", "no answer to verify"),
+        ("/save", "nothing to save"),
+        ("/run", "/run needs code"),
+        ("/continue", "nothing was stopped"),
+        ("caf\udce9", "not UTF-8 text"),
+    ):
+        talk.say(line, until=said)
+    talk.say(PROBLEM, until="print(x)")
+    assert talk.end() == 0  # before the answer to whether the code may run
+    assert "kept: go on with tora chat --resume chats/" in talk.heard
+
+
+def test_what_is_pasted_at_a_terminal_is_one_message(tmp_path: Path, server: ScriptedServer) -> None:
+    command = ["-m", "tora_agent", "chat", "--base-url", server.base_url, "--model", "scripted", "--prompt", "tora"]
+    env: Any = environment(TERM="xterm-256color")
+    talk = pexpect.spawn(sys.executable, command, cwd=tmp_path, env=env, encoding="utf-8", timeout=60)
+    talk.expect("> $")
+    pasted = [f"Let a = {'9' * 5000}.", "Let b = 2.", PROBLEM]
+    talk.send("\x1b[200~" + "\r".join(pasted) + "\x1b[201~\r")
+    talk.expect("answer: ")
+    talk.expect("> $")
+    assert server.requests[0]["messages"][-1]["content"].count("\n".join(pasted)) == 1
+    talk.sendeof()
+    talk.expect("kept: ")
+    talk.expect(pexpect.EOF)
+    talk.close()
+    assert talk.exitstatus == 0
 
 
 def test_each_cell_can_be_approved_or_refused(tmp_path: Path, server: ScriptedServer) -> None:

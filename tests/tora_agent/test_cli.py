@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,17 @@ def test_tora_and_the_module_are_the_same_program(tora: Tora, tmp_path: Path) ->
     assert called.stdout == tora("solve", "--help").stdout.replace("python -m tora_agent", "tora")
 
 
+def test_version(tora: Tora) -> None:
+    done = tora("--version")
+    assert (done.returncode, done.stdout) == (0, f"tora-agent {version('tora-agent')}\n")
+
+
+def test_without_a_command_the_help_is_shown(tora: Tora) -> None:
+    done = tora()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Usage: ") and "Commands:" in done.stderr
+
+
 # Solving
 
 
@@ -193,12 +205,32 @@ def test_the_key_shows_nowhere(tora: Tora, served: Environment, tmp_path: Path) 
         (["--benchmark", "sample"], "--id"),
         (["--benchmark", "sample", "--id", "nothing"], "sample has no problem 'nothing'"),
         (["Solve it.", "--prompt", "nothing"], "unknown prompt set 'nothing'; there are cot, csv, pal, tora"),
+        (["Solve it.", "--prompt", "none.yaml"], "none.yaml cannot be read: No such file"),
         (["Solve it.", "--max-tokens", "0"], "--max-tokens 0"),
+        (["Solve it.", "--vote", "verified"], "give --samples"),
+        (["Solve it.", "--stop-early"], "give --samples"),
+        (["Solve it.", "--nonsense"], "no such option: --nonsense"),
+        (["Solve it.", "--seed", "x"], "invalid value for '--seed'"),
+        (["Solve", "it."], "unexpected extra argument"),
     ],
     ids=lambda value: " ".join(value).encode("ascii", "replace").decode() if isinstance(value, list) else "",
 )
 def test_a_usage_error_is_one_line(tora: Tora, args: list[str], words: str, nowhere: str) -> None:
     refused(tora("solve", *args, env={"OPENAI_BASE_URL": f"http://{nowhere}/v1"}), words)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [(["nonsense"], "no such command 'nonsense'; see "), (["show"], "missing argument 'RUN'; see ")],
+    ids=["command", "argument"],
+)
+def test_a_wrong_command_line_is_one_line(tora: Tora, args: list[str], words: str) -> None:
+    refused(tora(*args), words)
+
+
+def test_a_file_that_is_no_trajectory_is_not_shown(tora: Tora, tmp_path: Path) -> None:
+    (tmp_path / "own.json").write_text('{"steps": []}')
+    refused(tora("show", "own.json"), "own.json is no trajectory")
 
 
 def test_standard_input_must_hold_a_text(tora: Tora, nowhere: str) -> None:

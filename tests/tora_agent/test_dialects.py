@@ -42,6 +42,21 @@ async def rollout(box: Sandbox, dialect: str, *turns: Any, **settings: Any) -> t
         return await agent.rollout(Problem(problem=QUESTION)), server.requests
 
 
+@pytest.mark.parametrize("name", DIALECTS)
+async def test_roles_alternate_where_a_person_asks_twice(name: str) -> None:
+    messages = [
+        {"role": "user", "content": QUESTION},
+        {"role": "assistant", "content": block("print(42)")},
+        {"role": "output", "content": "42"},
+        {"role": "user", "content": "Why?"},
+        {"role": "user", "content": "And how?"},
+    ]
+    sent = DIALECTS[name].send(messages, load_prompt("tora")).messages
+    roles = [message["role"] for message in sent]
+    assert roles == ["user", "assistant", *(["tool"] if name == "tools" else []), "user"]
+    assert sent[-1]["content"].endswith("Why?\n\nAnd how?")
+
+
 # fence
 
 

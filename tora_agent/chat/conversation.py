@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.constants import START
 from langgraph.types import Command
 from langsmith import tracing_context
 from pydantic import BaseModel, ValidationError
@@ -23,11 +26,11 @@ from tora_agent.agent import RECURSION_LIMIT, OnEvent, checked_prompt, collect
 from tora_agent.conversation import cells_run, codes, since_request
 from tora_agent.dialects import Dialect
 from tora_agent.dialects.probe import choose_dialect
-from tora_agent.errors import UsageError
+from tora_agent.errors import ToraError, UsageError
 from tora_agent.graph import Context, build_graph
 from tora_agent.model import ClientSettings, Endpoint, Model, open_model
 from tora_agent.settings import AgentSettings
-from tora_agent.steps import Answer, Budget, Request, Retry, State, Step, Trajectory, Usage, Verification
+from tora_agent.steps import Budget, Request, Retry, State, Step, Trajectory, Usage, Verification
 
 _CONFIG: dict[str, Any] = {"configurable": {"thread_id": "chat"}, "recursion_limit": RECURSION_LIMIT}
 
@@ -73,7 +76,7 @@ class Chat:
             box = await stack.enter_async_context(Sandbox(limits, isolation=settings.isolation))
             model = await stack.enter_async_context(open_model(endpoint, client))
             dialect, _ = await choose_dialect(settings.dialect, model)
-            _create(folder, setup)
+            stack.callback(_create(folder, setup).close)
             saver = await stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(folder / "steps.sqlite")))
             chat = cls(folder, setup, model, box, dialect, build_graph(saver))
             stack.push_async_callback(chat.drop_kernel)
@@ -102,7 +105,7 @@ class Chat:
         if await self.problem() is None:
             await self._go({"problem": text, "steps": []}, on_event)
         else:
-            request = Request(text=text).model_dump(mode="json")
+            request = Request(at=self._age(), text=text).model_dump(mode="json")
             await self._go({"steps": [request], "pending": [], "found": None}, on_event)
 
     async def go_on(self, on_event: OnEvent) -> None:
@@ -114,8 +117,13 @@ class Chat:
         await self._go(Command(resume=refusal), on_event)
 
     async def retry(self, on_event: OnEvent) -> None:
-        """Have the problem tried again from the start, in a new kernel and with another seed."""
-        again = Retry(reason="asked", text="", restart=True).model_dump(mode="json")
+        """Have the problem tried again from the start, in a new kernel and with another seed.
+
+        Raises `UsageError` before it was stated.
+        """
+        if await self.problem() is None:
+            raise UsageError("there is nothing to try again yet: state a problem first")
+        again = Retry(at=self._age(), reason="asked", text="", restart=True).model_dump(mode="json")
         await self.drop_kernel()
         await self._go({"steps": [again], "pending": [], "found": None}, on_event)
 
@@ -133,12 +141,15 @@ class Chat:
 
     async def run(self, code: str) -> CellResult:
         """Run a person's own code in the solution's kernel; the model is told of it with the next request."""
-        session = await self._open_kernel()
-        result = await session.run(code)
+        at = self._age()
+        async with self._kernel_kept():
+            result = await (await self._open_kernel()).run(code)
         shown = cut_middle(result.text, self.setup.settings.output_chars) or "(no output)"
+        if result.state_lost:
+            shown += f"\n{render(self._prompt.notes.lost)}"
         text = f"I ran this code:\n```python\n{code}\n```\n{render(self._prompt.output, output=shown)}"
         if await self.problem() is not None:
-            await self._add(Request(text=text, code=code))
+            await self._add(Request(at=at, seconds=result.seconds, text=text, code=code))
         return result
 
     async def left(self) -> tuple[Budget, Usage]:
@@ -151,8 +162,7 @@ class Chat:
         steps, problem = await self.steps(), await self.problem()
         if problem is None:
             raise UsageError("there is nothing to save yet: state a problem first")
-        answers = [Answer.model_validate(step) for step in steps if step["kind"] == "answer"]
-        state: State | None = answers[-1].state if answers else None
+        answer, state = _newest_answer(steps)
         return Trajectory(
             problem_id="chat",
             problem=problem,
@@ -165,8 +175,9 @@ class Chat:
             seconds=sum(step["seconds"] for step in steps),
             settings=self.setup.settings.model_dump(),
             steps=steps,
-            answer=answers[-1].answer if answers else None,
+            answer=answer,
             state=state,
+            failure=steps[-1]["failure"] if answer is None and steps and steps[-1]["kind"] == "failure" else None,
             usage=budgets.usage(steps),
         )
 
@@ -176,23 +187,39 @@ class Chat:
         await self._kernel.aclose()
 
     async def _go(self, start: Any, on_event: OnEvent) -> None:
-        ctx = await self._context(stream=True)
-        try:
+        modes = ["updates", "custom"]
+        async with self._kernel_kept():
+            ctx = await self._context(stream=True)
+            stream = self._graph.astream(
+                start, _CONFIG, context=ctx, stream_mode=modes, version="v2", durability="sync"
+            )
             with tracing_context(enabled=False):
-                modes = ["updates", "custom"]
-                stream = self._graph.astream(
-                    start, _CONFIG, context=ctx, stream_mode=modes, version="v2", durability="sync"
-                )
                 await collect(stream, on_event)
+
+    @asynccontextmanager
+    async def _kernel_kept(self) -> AsyncIterator[None]:
+        """A cell that is stopped takes its kernel with it: then have it made again from the cells that ended."""
+        try:
+            yield
+        except ToraError:  # of the model, say: no cell was running
+            raise
         except BaseException:
-            await self.drop_kernel()  # a cell that is stopped takes its kernel with it
+            await self.drop_kernel()
             raise
 
     async def _state(self) -> Any:
         return await self._graph.aget_state(_CONFIG)
 
     async def _add(self, step: Step) -> None:
-        await self._graph.aupdate_state(_CONFIG, {"steps": [step.model_dump(mode="json")]}, as_node="answer")
+        """Append a step of a person's own. What was stopped before it goes on with the model's next reply."""
+        node = START if await self.unfinished() else "answer"
+        update = {"steps": [step.model_dump(mode="json")], "pending": []}
+        await self._graph.aupdate_state(_CONFIG, update, as_node=node)
+
+    def _age(self) -> float:
+        """Seconds since the chat was begun."""
+        begun = datetime.fromisoformat(self.setup.created)
+        return round((datetime.now(UTC) - begun).total_seconds(), 3)
 
     async def _context(self, *, stream: bool) -> Context:
         return Context(
@@ -204,6 +231,7 @@ class Chat:
             self.setup.settings,
             stream,
             approve=self.setup.approve,
+            begun=time.monotonic() - self._age(),
         )
 
     async def _open_kernel(self) -> Session:
@@ -216,12 +244,28 @@ class Chat:
         return self._session
 
 
-def _create(folder: Path, setup: Setup) -> None:
+def _newest_answer(steps: list[dict[str, Any]]) -> tuple[str | None, State | None]:
+    """The newest answer, with the verification state that it had or was given since."""
+    answer: str | None = None
+    state: State | None = None
+    for step in steps:
+        if step["kind"] == "answer" or (step["kind"] == "verification" and step["answer"] == answer):
+            answer, state = step["answer"], step["state"]
+    return answer, state
+
+
+def _create(folder: Path, setup: Setup) -> TextIO:
+    """Write the chat's settings; return its lock, which lasts until it is closed."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         (folder / "chat.json").write_text(json.dumps(setup.model_dump(mode="json"), indent=2) + "\n")
+    except BlockingIOError as error:
+        raise UsageError(f"{folder} is open in another process; leave that one first") from error
     except OSError as error:
         raise UsageError(f"cannot write {folder}: {error.strerror}; give another --log-dir") from error
+    return lock
 
 
 def new_folder(log_dir: Path) -> Path:

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.text import Text
 
+from sandbox import SandboxError
 from tora_agent.agent import checked_prompt
 from tora_agent.chat.conversation import Chat, Setup, new_folder
 from tora_agent.display import Live, after_reasoning, step_parts
@@ -42,7 +44,8 @@ def chat_command(given: dict[str, Any], console: Console) -> int:
     folder, setup = _setup(given)
     checked_prompt(setup.settings)
     endpoint, client = choose_endpoint(setup.model, setup.base_url), client_settings(given)
-    fetch_if_embedded(endpoint)
+    if not client.replay_only:
+        fetch_if_embedded(endpoint)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # at the prompt, too, where Ctrl-C does not end it
     with asyncio.Runner() as runner:
         opened = Chat.open(folder, setup, endpoint, client)
@@ -65,11 +68,11 @@ def _setup(given: dict[str, Any]) -> tuple[Path, Setup]:
         folder = find_folder(given["resume"], given["log_dir"], holds="chat.json", what="chat", command="tora chat")
         was = Setup.read(folder)
         settings = settings_from(was.settings.model_dump(), given)
-        more = {key: given[key] for key in ("model", "base_url") if given[key]}
-        return folder, was.model_copy(update={"settings": settings, "approve": was.approve or given["approve"], **more})
+        more = {key: given[key] for key in ("model", "base_url", "approve") if given[key] is not None}
+        return folder, was.model_copy(update={"settings": settings, **more})
     created = datetime.now(UTC).isoformat(timespec="milliseconds")
-    keys = ("model", "base_url", "approve")
-    setup = Setup(created=created, settings=settings_from({}, given), **{key: given[key] for key in keys})
+    where = {"model": given["model"], "base_url": given["base_url"]}
+    setup = Setup(created=created, settings=settings_from({}, given), approve=bool(given["approve"]), **where)
     return new_folder(given["log_dir"]), setup
 
 
@@ -90,33 +93,45 @@ class _Loop:
 
     def serve(self) -> None:
         """Until Ctrl-D or /quit. Ctrl-C stops what runs and keeps the chat."""
+        with suppress(ImportError):  # where Python has it: lines of any length, pasted ones as one, and a history
+            import readline  # noqa: F401
         self._recall()
+        with suppress(EOFError):
+            while (line := self._next()) != "/quit":
+                if line:
+                    self._obey(line)
+
+    def _next(self) -> str:
         while True:
             try:
-                line = self._read("> ").strip()
-            except EOFError:
-                return
+                return self._read("> ").strip()
             except KeyboardInterrupt:
-                self._say("(/quit or Ctrl-D to leave)")
-                continue
-            if line == "/quit":
-                return
-            if line:
-                self._obey(line)
+                self._say("\n(/quit or Ctrl-D to leave)")
+            except UsageError as error:
+                self._complain(error)
 
     def _obey(self, line: str) -> None:
-        word, _, rest = line.partition(" ")
         try:
-            if word.startswith("/"):
+            if line.startswith("/"):
+                word, *rest = line.split(maxsplit=1)
                 if word not in self._commands:
                     raise UsageError(f"there is no command {word}; /help lists them")
-                self._commands[word](rest.strip())
+                self._commands[word]("".join(rest))
             else:
                 self._show(self.chat.say, line)
         except KeyboardInterrupt:
-            self._say("stopped; the chat is kept (/continue goes on, or ask something else)")
-        except ToraError as error:
-            self.console.print(Text(str(error), "red"), soft_wrap=True)
+            self._say("\nstopped; the chat is kept")
+            self._hint()
+        except (ToraError, SandboxError) as error:
+            self._complain(error)
+
+    def _complain(self, error: Exception) -> None:
+        self.console.print(Text(str(error), "red"), soft_wrap=True)
+        self._hint()
+
+    def _hint(self) -> None:
+        if self._await(self.chat.unfinished()):
+            self._say("(/continue goes on; or ask something else)")
 
     def _show(self, method: Any, *arguments: Any) -> None:
         """Run `method` of the chat with its steps shown as they come; ask about code that waits for approval."""
@@ -161,8 +176,10 @@ class _Loop:
     def _run(self, code: str) -> None:
         if not code:
             raise UsageError("/run needs code: /run print(x)")
-        result = self._await(self.chat.run(code))
-        self.console.print(Text(result.text or "(no output)", "red" if result.error else "cyan"))
+        with self.console.status("running"):
+            result = self._await(self.chat.run(code))
+        for part in after_reasoning({"kind": "output", "result": result.model_dump(mode="json")}):
+            self.console.print(part, highlight=False)
 
     def _budget(self, _: str) -> None:
         left, used = self._await(self.chat.left())
@@ -177,11 +194,16 @@ class _Loop:
             file.write_text(text + "\n")
         except OSError as error:
             raise UsageError(f"cannot write {file}: {error.strerror}; give another file") from error
-        self._say(f"saved: {file}")
+        self._say(f"saved: {file} (tora show {file})")
 
     def _read(self, prompt: str) -> str:
-        """A line from the keyboard; from a pipe without a prompt."""
-        return input(prompt if sys.stdin.isatty() else "")
+        """A line from the keyboard; from a pipe without a prompt. Raises `UsageError` for what is no text."""
+        try:
+            line = input(prompt if sys.stdin.isatty() else "")
+            line.encode()
+        except UnicodeError as error:
+            raise UsageError("that line is not UTF-8 text; write it again") from error
+        return line
 
     def _say(self, text: str) -> None:
         self.console.print(Text(text, "dim"), soft_wrap=True)

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+import typer
+
 from tora_agent.cli import agent, evaluate, inspect, machine
 from tora_agent.cli.app import app
 
@@ -22,12 +24,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         _load_env(Path(".env"))
-        app()
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+        status = app(standalone_mode=False)
+    except typer.TyperException as error:
+        _exit_with_usage(error)
     except Exception as error:
         _exit_with(error)
+    sys.exit(status)
 
 
 def _load_env(file: Path) -> None:
@@ -39,6 +41,17 @@ def _load_env(file: Path) -> None:
         from tora_agent.errors import UsageError
 
         raise UsageError(f"{file} cannot be read as UTF-8 text: {error}") from error
+
+
+def _exit_with_usage(error: typer.TyperException) -> NoReturn:
+    message = error.format_message()
+    if message.startswith("Usage: "):  # the help, for want of arguments
+        print(message, file=sys.stderr)
+    else:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "tora"
+        print(f"tora: {message[0].lower()}{message[1:].rstrip('.')}; see {command} --help", file=sys.stderr)
+    sys.exit(2)
 
 
 def _exit_with(error: Exception) -> NoReturn:

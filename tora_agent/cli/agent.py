@@ -38,6 +38,7 @@ def solve(
     from tora_agent.agent import checked_problem, checked_prompt
     from tora_agent.agent import solve as solve_problem
     from tora_agent.display import Live
+    from tora_agent.errors import UsageError
     from tora_agent.model import choose_endpoint, fetch_if_embedded
     from tora_agent.model.settings import client_settings
     from tora_agent.settings import settings_from
@@ -46,6 +47,10 @@ def solve(
     stated = checked_problem(_problem(problem, benchmark, id, data))
     checked_prompt(settings)
     client = client_settings(given)
+    if samples == 1 and (given["vote"] or given["weights"] or given["stop_early"]):
+        raise UsageError(
+            "one sample has nobody to vote with: give --samples, or leave out --vote, --weights, --stop-early"
+        )
     if not client.replay_only:
         fetch_if_embedded(choose_endpoint(given["model"], given["base_url"]))
     if samples > 1:
@@ -72,8 +77,12 @@ def solve(
 def chat(
     resume: Annotated[str | None, typer.Option(help="Go on with this chat: a path, a name, or last.")] = None,
     approve: Annotated[
-        bool, typer.Option("--approve", help="Ask before each cell that the model wants to run.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--approve/--no-approve",
+            help="Ask before each cell of the solution; checks run unasked in their own kernel.",
+        ),
+    ] = None,
     log_dir: Annotated[Path, typer.Option(help="Where chats are kept and looked for.")] = Path("chats"),
     *,
     given: Given,

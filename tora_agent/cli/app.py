@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,11 +28,28 @@ sandbox_app = typer.Typer(help="Build the sandbox image, or remove what crashed 
 app.add_typer(sandbox_app, name="sandbox")
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"tora-agent {version('tora-agent')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What comes before every command."""
+
+
 def console(stderr: bool = False) -> Console:
     """A console for what is printed."""
-    from rich.console import Console
+    from tora_agent.console import PlainConsole
 
-    return Console(stderr=stderr)
+    return PlainConsole(stderr=stderr)
 
 
 def standard_input() -> str:
@@ -47,5 +64,7 @@ def text_of(file: Path) -> str:
 
     try:
         return file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}; give a file, or - for standard input") from error
+    except UnicodeDecodeError as error:
         raise UsageError(f"{file} cannot be read as UTF-8 text: {error}") from error

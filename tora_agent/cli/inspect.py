@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,22 +12,35 @@ from tora_agent.cli.app import app, console, examples
 from tora_agent.cli.options import Given, LogDir, RunName, solving, taking
 
 
-@app.command(epilog=examples("tora show last", "tora show runs/20260101-120000-sample-tora-x sample/algebra/3"))
+@app.command(
+    epilog=examples(
+        "tora show last",
+        "tora show runs/20260101-120000-sample-tora-x sample/algebra/3",
+        "tora show trajectory.json",
+    )
+)
 def show(
-    run: RunName,
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="A run: a path, a name under the log directory, or last; or a file of solve --json or chat's /save.",
+        ),
+    ],
     id: Annotated[str | None, typer.Argument(help="A problem's id, or its end.")] = None,
     log_dir: LogDir = Path("runs"),
 ) -> None:
     """List a run's trajectories with their verdicts, or show one."""
     from evals.runs import Run
     from evals.runs.run import find_run
-    from evals.show import show_run, show_trajectory
+    from evals.show import show_file, show_run, show_trajectory
 
+    if id is None and os.path.isfile(run):
+        return show_file(Path(run), console())
     opened = Run.read(find_run(run, log_dir))
     if id is None:
-        show_run(opened, console())
-    else:
-        show_trajectory(opened, id, console())
+        return show_run(opened, console())
+    return show_trajectory(opened, id, console())
 
 
 @app.command(epilog=examples("tora view last", "tora view runs/one runs/other", "tora view last --port 8000"))

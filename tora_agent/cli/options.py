@@ -17,7 +17,9 @@ Model = Annotated[
     typer.Option(help="Model id; local, or local:PATH of a GGUF, for the embedded model. Default: TORA_MODEL."),
 ]
 BaseUrl = Annotated[str | None, typer.Option(help="OpenAI-compatible endpoint. Default: OPENAI_BASE_URL.")]
-Prompt = Annotated[str | None, typer.Option(help="Prompt set: tora, csv, cot, pal, or a .yaml file.")]
+Prompt = Annotated[
+    str | None, typer.Option(help="Prompt set: tora, csv, cot, pal, or a .yaml file. Default: csv; of eval, tora.")
+]
 Dialect = Annotated[
     str | None,
     typer.Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -38,6 +39,20 @@ class Dialect(Protocol):
 
     def read(self, call: ModelCall, prompt: PromptSet) -> Turn:
         """What a reply says."""
+
+
+def alternating(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """`messages` with those of the user that follow one another as one: many chat templates refuse a second one.
+
+    In a chat there are such, where a reply was stopped or a person has run code.
+    """
+    joined: list[dict[str, Any]] = []
+    for message in messages:
+        if joined and joined[-1]["role"] == message["role"] == "user":
+            joined[-1] = message | {"content": f"{joined[-1]['content']}\n\n{message['content']}"}
+        else:
+            joined.append(message)
+    return joined
 
 
 def read_fenced(call: ModelCall, prompt: PromptSet) -> Turn:

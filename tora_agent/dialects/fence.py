@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from prompts import PromptSet
 from prompts.sets import Message, render
-from tora_agent.dialects.base import Sent, read_fenced
+from tora_agent.dialects.base import Sent, alternating, read_fenced
 from tora_agent.dialects.fences import STOP, Turn
 from tora_agent.steps import ModelCall
 
@@ -31,7 +31,7 @@ class Fence:
             else:
                 sent.append({"role": role, "content": text})
         stop = STOP if prompt.code != "none" else ()
-        return Sent(sent, stop, continued=sent[-1]["role"] == "assistant")
+        return Sent(alternating(sent), stop, continued=sent[-1]["role"] == "assistant")
 
     def read(self, call: ModelCall, prompt: PromptSet) -> Turn:
         """The reply up to its first complete block."""

@@ -10,7 +10,7 @@ from typing import Any
 from prompts import PromptSet
 from prompts.sets import Message
 from tora_agent.answers import last_box
-from tora_agent.dialects.base import Sent, read_fenced
+from tora_agent.dialects.base import Sent, alternating, read_fenced
 from tora_agent.dialects.fences import Turn, fenced, prose, split_blocks
 from tora_agent.dialects.turns import Turns, sent_as_user
 from tora_agent.steps import ModelCall, ToolCall
@@ -39,7 +39,7 @@ class Tools:
         """Each block of an assistant's message that an output follows is a call; a program is asked for in a fence."""
         if prompt.code != "turns":
             return Turns().send(messages, prompt)
-        return Sent(list(_sent(messages, prompt)), tools=(PYTHON,))
+        return Sent(alternating(_sent(messages, prompt)), tools=(PYTHON,))
 
     def read(self, call: ModelCall, prompt: PromptSet) -> Turn:
         """The calls in order; a model that calls nothing may have written a fenced block all the same."""

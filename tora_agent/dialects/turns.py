@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prompts import PromptSet
 from prompts.sets import Message, render
-from tora_agent.dialects.base import Sent, read_fenced
+from tora_agent.dialects.base import Sent, alternating, read_fenced
 from tora_agent.dialects.fences import STOP, Turn
 from tora_agent.steps import ModelCall
 
@@ -17,7 +17,8 @@ class Turns:
 
     def send(self, messages: list[Message], prompt: PromptSet) -> Sent:
         """Each message as it is, and each output as one of the user."""
-        return Sent([sent_as_user(message, prompt) for message in messages], STOP if prompt.code != "none" else ())
+        sent = alternating(sent_as_user(message, prompt) for message in messages)
+        return Sent(sent, STOP if prompt.code != "none" else ())
 
     def read(self, call: ModelCall, prompt: PromptSet) -> Turn:
         """The reply up to its first complete block."""

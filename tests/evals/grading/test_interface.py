@@ -113,7 +113,7 @@ def test_command(tora: Tora, tmp_path: Path) -> None:
     [
         (("1",), "give a prediction and a gold answer"),
         (("1", "1", "--form", "essay"), "form is 'response' or 'answer'"),
-        (("--file", "none.jsonl"), "there is no data file none.jsonl"),
+        (("--file", "none.jsonl"), "there is no file none.jsonl"),
         (("--file", "bad.jsonl"), "bad.jsonl:1: the field 'prediction' is missing"),
         (("--file", "empty.jsonl"), "empty.jsonl holds no cases"),
     ],

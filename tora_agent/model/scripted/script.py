@@ -80,7 +80,11 @@ def load_script(path: Path) -> Script:
     try:
         text = path.read_text(encoding="utf-8-sig")
         return Script.model_validate(json.loads(text) if path.suffix == ".json" else yaml.safe_load(text))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise ScriptError(
+            f"{path} cannot be read: {error.strerror}; docs/scripted-model.md says what it holds"
+        ) from error
+    except (ValueError, yaml.YAMLError) as error:
         raise ScriptError(f"{path}: {problem_in(error)}") from error
 
 
