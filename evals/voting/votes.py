@@ -44,9 +44,9 @@ class Vote(StrEnum):
 class Weights(BaseModel):
     """What a vote counts by the verification state of its answer; w_T > w_U > w_F as in CSV."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    true: float = Field(1.0, ge=0)
+    true: float = Field(1.0, gt=0)
     uncertain: float = Field(0.5, ge=0)
     """Also of an answer that was not checked."""
     false: float = Field(0.2, ge=0)
@@ -56,11 +56,14 @@ class Weights(BaseModel):
         """Read `--weights`: "1,0.5,0.2". Raises `UsageError`."""
         try:
             true, uncertain, false = map(float, text.split(","))
-            return cls(true=true, uncertain=uncertain, false=false)
+            weights = cls(true=true, uncertain=uncertain, false=false)
         except ValueError as error:
             raise UsageError(
                 f"--weights {text}: give three weights, of True, Uncertain and False: 1,0.5,0.2"
             ) from error
+        if not true >= uncertain >= false:
+            raise UsageError(f"--weights {text}: True must not weigh less than Uncertain, nor that less than False")
+        return weights
 
     def of(self, vote: Vote, state: State | None) -> float:
         """The weight of one sample."""

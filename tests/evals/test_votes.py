@@ -96,10 +96,17 @@ def test_a_problem_with_fewer_samples_counts_with_all_it_has() -> None:
     assert [row.majority for row in found] == [pytest.approx(5 / 6), pytest.approx(2 / 3), 1.0]
 
 
-@pytest.mark.parametrize("text", ["1,2", "a,b,c", "1,0.5,-1", ""])
+@pytest.mark.parametrize("text", ["1,2", "a,b,c", "1,0.5,-1", "", "inf,1,0", "1,nan,0", "0,0,0"])
 def test_wrong_weights_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"1,0\.5,0\.2"):
         Weights.parse(text)
+
+
+def test_weights_must_not_rise_from_true_to_false() -> None:
+    for text in ("0.2,0.5,1", "1,0.2,0.5"):
+        with pytest.raises(UsageError, match="True must not weigh less than Uncertain, nor that less than False"):
+            Weights.parse(text)
+    assert Weights.parse("1,1,0") == Weights(true=1, uncertain=1, false=0)
 
 
 # The command
