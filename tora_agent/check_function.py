@@ -10,8 +10,8 @@ CHECK_MIME = "application/vnd.tora.check"
 def check(state: object, reason: object = "") -> None:
     """Say how the check came out: True, False, or None where it cannot be decided. The last call counts.
 
-    Raises `TypeError` for what is no state, such as a relation that sympy cannot decide, a list or a number but 0 and 1:
-    that something is there does not make an answer right.
+    Raises `TypeError` for what is no state, such as a relation that sympy cannot decide, a list, or a number that is
+    neither 0 nor 1: that something is there does not make an answer right.
     """
     from IPython.display import display
 

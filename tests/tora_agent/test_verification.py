@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
+from prompts import load_prompt
 from sandbox import CellResult, Sandbox
 from tests.tora_agent.test_agent import QUESTION, rollout, run
+from tora_agent.attempts import doubts_about
 from tora_agent.check_function import CHECK_MIME
 from tora_agent.steps import Retry, Verification
 from tora_agent.verification import read_state
@@ -141,15 +146,39 @@ async def test_a_restart_leaves_conversation_and_variables_behind(box: Sandbox) 
     assert first["seed"] != again["seed"]
 
 
+async def test_what_an_attempt_did_is_not_held_against_the_next(box: Sandbox) -> None:
+    made = await rollout(
+        box, [run("1 / 0"), r"\boxed{6}"], {"6": "check(None)"}, doubts=True, retry="restart", max_retries=1
+    )
+    steps = [step.model_dump(mode="json") for step in made.trajectory.steps]
+    steps[0]["cut"] = "```output\n6\n```"  # as a server that knows no stop would let pass
+    retry = next(i for i, step in enumerate(steps) if step["kind"] == "retry")
+
+    def fired(steps: list[dict[str, Any]]) -> set[str]:
+        return set(doubts_about(QUESTION, "6", steps, load_prompt("csv")))
+
+    assert fired(steps[:retry]) == {"code_failed", "invented_output"}
+    assert fired(steps[: retry + 1]) == {"no_code"}
+    steps[retry]["restart"] = False  # then the kernel and its last output stay
+    assert fired(steps[: retry + 1]) == {"code_failed"}
+
+
 @pytest.mark.parametrize(
     ("answers", "checks", "best"),
     [
         ("565", {"5": "check(None if [1][0] else 1)", "6": "check(len('') == 6)"}, "5"),  # Uncertain before False
         ("556", {"5": "check(len('') == 5)", "6": "check(len('') == 6)"}, "5"),  # agreed on
+        (
+            ("0.5", r"\frac{1}{2}", "7"),
+            dict.fromkeys(("0.5", r"\frac{1}{2}", "7"), "check(len('') == 9)"),
+            r"\frac{1}{2}",
+        ),
         ("567", dict.fromkeys("567", "check(len('') == 9)"), "7"),  # the latest
     ],
 )
-async def test_the_best_attempt_is_the_answer(box: Sandbox, answers: str, checks: dict[str, str], best: str) -> None:
+async def test_the_best_attempt_is_the_answer(
+    box: Sandbox, answers: Sequence[str], checks: dict[str, str], best: str
+) -> None:
     turns = [rf"\boxed{{{answer}}}" for answer in answers]
     made = await rollout(box, turns, checks, max_retries=2)
     assert made.trajectory.answer == best
