@@ -55,7 +55,7 @@ def _outcome(vote: Vote, run: Run, problems: list[list[Ballot]]) -> str:
     low, high = interval(right)
     gain = paired_difference(single, right)
     between = gain.interval()
-    gained = f" [{100 * between.low:+.1f}, {100 * between.high:+.1f}]" if between else ""
+    gained = f" [{100 * between.low:+.1f}, {100 * between.high:+.1f}]" if between and gain.deviation else ""
     return (
         f"[bold]{vote.value}@{run.manifest.samples}: {100 * fmean(map(sum, right)):.1f} % of {len(right)} problems[/], "
         f"95 % interval [{100 * low:.1f}, {100 * high:.1f}]; over one sample: {100 * gain.mean:+.1f} points{gained}"
