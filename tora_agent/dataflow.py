@@ -30,11 +30,27 @@ STEPS = 50_000
 _STATE, _PRINTED, _RAISED, _RETURNED, _LEFT, _JUMPED = "@state", "@printed", "@raised", "@returned", "@left", "@jumped"
 _EFFECTS = (_STATE, _PRINTED, _RAISED, _RETURNED, _LEFT, _JUMPED)
 """What a program does beside giving values to names, kept as if it did that."""
-_SAME = {"bool", "str", "float", "simplify", "expand", "nsimplify", "sympify", "S", "N", "n", "evalf", "doit", "round"}
+_SAME = {"bool", "str", "float", "simplify", "expand", "nsimplify", "sympify", "S", "N", "n", "evalf", "doit"}
 """Functions and methods that leave a value what it is, for our purpose."""
 _NOTATION = {"Rational", "Fraction", "Integer", "Decimal", "Matrix", "FiniteSet", "set", "list", "tuple"}
 """Functions that only write a constant in another way; of several, they are arithmetic."""
-_MATHS = {"sqrt", "log", "ln", "exp", "sin", "cos", "tan", "asin", "acos", "atan", "root", "cbrt", "pow", "int"}
+_MATHS = {
+    "sqrt",
+    "log",
+    "ln",
+    "exp",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "root",
+    "cbrt",
+    "pow",
+    "int",
+    "round",
+}
 _SYMBOLS = {"symbols", "Symbol", "var"}
 _EQUAL = {"Eq", "isclose", "allclose", "equals"}
 _MUTATORS = {"append", "add", "extend", "insert", "update", "remove", "discard", "pop", "sort", "reverse"}
@@ -45,7 +61,10 @@ class TooLong(Exception):
 
 
 class Trace:
-    """A symbolic run of `cells`, one after the other in one kernel. Raises `TooLong`, or `RecursionError`."""
+    """A symbolic run of `cells`, one after the other in one kernel.
+
+    Raises `TooLong`, `RecursionError`, or `ValueError` for a constant that is too long to be written.
+    """
 
     def __init__(self, cells: Iterable[ast.Module]) -> None:
         self.results: set[str] = set()
@@ -316,7 +335,7 @@ class Trace:
             case (("all" | "any"), [_]) if isinstance(node.args[0], ast.Tuple | ast.List):
                 each = [self.value(part) for part in node.args[0].elts]
                 return bool_op(ast.And() if called.key == "all" else ast.Or(), each)
-            case name, [first, *_] if name in _SAME:
+            case name, [first, *rest] if name in _SAME or (name == "round" and rest):
                 return first
             case name, [first, second, *_] if name in _EQUAL:
                 return comparison("Eq", [first, second])

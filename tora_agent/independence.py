@@ -30,7 +30,7 @@ def void(check: str, cells: Iterable[str]) -> str | None:
     try:
         state = Trace([program]).state
         solution = Trace(each for each in map(_parsed, cells) if each).results
-    except (TooLong, RecursionError):
+    except (TooLong, RecursionError, ValueError):
         return None
     if state is None:
         return None

@@ -31,7 +31,7 @@ class Value:
         return self.comparisons or ((self,),)
 
 
-NOTHING, MODULE, SYMBOL = Value("nothing"), Value("module"), Value("symbol")
+NOTHING, MODULE, SYMBOL = Value("@nothing"), Value("@module"), Value("@symbol")
 
 
 def made_of(kind: str, *parts: Value | str, effort: int = WRITTEN) -> Value:

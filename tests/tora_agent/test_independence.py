@@ -51,6 +51,7 @@ VOID = {
         "it compares the answer with itself",
     ),
     "itself, asserted": ("answer = 13\nassert answer == 13\ncheck(True)", "it compares the answer with itself"),
+    "the solution, rounded": (SOLUTION.replace("print(total)", "check(round(total, 2) == 13.0)"), "it only repeats"),
     "the same whatever comes out": (
         "n = sum(range(4))\nif n == 6:\n    check(True)\nelse:\n    check(True)",
         "it asserts a constant",
@@ -109,6 +110,7 @@ INDEPENDENT = {
     ),
     "the end of a search": "for d in range(2, 13):\n    if 13 % d == 0:\n        break\nelse:\n    check(True)",
     "a function named check": "def check(n):\n    return n % 7 == 6\nprint(check(13))",
+    "a whole number": "from math import sqrt\nx = sqrt(2**4 * 9)\ncheck(round(x) == x)",
     "numerals": "check(int('2451', 6) == int('758', 9))",
     "arithmetic by hand": "check(4 + 9 == 13)",
     "a global count": "n = 0\ndef add():\n    global n\n    n += 1\nfor _ in range(13):\n    add()\ncheck(n == 13)",
@@ -159,8 +161,9 @@ def test_a_loop_with_other_bounds_or_another_condition_is_no_repetition() -> Non
         "def f(a, b=1, *rest, c, **more):\n    return a\ncheck(f(*[1, 2], **{'c': 3}) == f(1, 2, 3, 4, c=5, d=6))",
         "(a, *b), c[0], d.e = f()\nfor a, (b, *c) in []:\n    check(a)",
         "check('\ud800' == '\0')",
+        "check(0x" + "f" * 9999 + " == 1e308)",
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_odd_code_is_judged_in_no_time(code: str) -> None:
     began = time.process_time()
