@@ -6,6 +6,7 @@ arXiv:2308.07921, section 3.3. Voters are classes of mathematically equal answer
 
 from __future__ import annotations
 
+import math
 import random
 from collections import defaultdict
 from collections.abc import Sequence
@@ -44,9 +45,9 @@ class Vote(StrEnum):
 class Weights(BaseModel):
     """What a vote counts by the verification state of its answer; w_T > w_U > w_F as in CSV."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    true: float = Field(1.0, gt=0)
+    true: float = Field(1.0, ge=0)
     uncertain: float = Field(0.5, ge=0)
     """Also of an answer that was not checked."""
     false: float = Field(0.2, ge=0)
@@ -57,6 +58,8 @@ class Weights(BaseModel):
         try:
             true, uncertain, false = map(float, text.split(","))
             weights = cls(true=true, uncertain=uncertain, false=false)
+            if not 0 < true < math.inf:
+                raise ValueError("nothing can be decided by these")
         except ValueError as error:
             raise UsageError(
                 f"--weights {text}: give three weights, of True, Uncertain and False: 1,0.5,0.2"
