@@ -6,7 +6,7 @@ SESSIONS ?= 2000
 PROBLEM ?= How many positive integers less than 1000 are divisible by neither 7 nor 11?
 
 .PHONY: help demo test lint setup docker image browser model bench-replay bench-agent bench-verification bench-doubts \
-  bench-sandbox bench-grading bench-view soak-sandbox clean
+  bench-independence bench-sandbox bench-grading bench-view soak-sandbox clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -63,6 +63,9 @@ bench-verification: $(INSTALLED) ## what each part of the verification brings, o
 
 bench-doubts: $(INSTALLED) ## how often each rule that doubts an answer is right: FILE=trajectories.jsonl
 	$(BIN)/python -m tests.bench.doubts $(FILE)
+
+bench-independence: $(INSTALLED) ## how well repeated checks are found: FILE=trajectories.jsonl
+	$(BIN)/python -m tests.bench.independence $(FILE)
 
 bench-grading: $(INSTALLED) ## our grader beside others' rules: FILE=cases.jsonl ARGS="--outputs trajectories.jsonl"
 	$(BIN)/python -m tests.bench.grading $(FILE) $(ARGS)

@@ -93,6 +93,11 @@ def report(run: Run) -> RenderableType:
             *_verification(samples),
             *_warnings(samples),
         ]
+    if samples and len(samples) < total and run.manifest.stop_early:
+        parts.append(
+            f"[yellow]stopped early: {len(samples)} of {total} samples. Problems that are hard to decide have more of "
+            "them: accuracy and pass@k lean towards these, the vote does not[/]"
+        )
     if len(samples) < total and not run.manifest.stop_early:
         parts.append(f"[yellow]incomplete: {len(samples)} of {total} samples[/]")
     return Group(*parts)
@@ -195,22 +200,44 @@ def _breakdown(samples: list[Sample]) -> Table:
 
 
 def _verification(samples: list[Sample]) -> list[RenderableType]:
-    """Whether self-verification pays: its state against the verdict, and what trying again has changed."""
-    states = Table("verification", "correct", "not correct", title="What the checks were worth")
+    """Whether self-verification pays: its state against the verdict, and what trying again has changed, by level."""
+    checked = [s for s in samples if s.trajectory.state]
+    retried = [s for s in samples if s.grade.first_verdict is not None]
+    return [*([_states(checked)] if checked else []), *([_flips(retried)] if retried else [])]
+
+
+def _by_level(samples: list[Sample]) -> dict[str, list[Sample]]:
+    levels = sorted({s.trajectory.level or 0 for s in samples})
+    return {str(level or "-"): [s for s in samples if (s.trajectory.level or 0) == level] for level in levels}
+
+
+def _states(checked: list[Sample]) -> Table:
+    levels = _by_level(checked) if len(_by_level(checked)) > 1 else {}
+    table = Table("verification", "correct", "not correct", title="What the checks were worth")
+    for level in levels:
+        table.add_column(f"level {level}", justify="right")
+    if levels:
+        table.caption = "by level: correct / all"
     for state in ("True", "Uncertain", "False"):
-        right = [s.grade.verdict is Verdict.CORRECT for s in samples if s.trajectory.state == state]
-        states.add_row(state, str(sum(right)), str(len(right) - sum(right)))
-    flips = Table("level", "tried again", "to right", "to wrong", title="What trying again has changed")
-    by_level = defaultdict(list)
-    for sample in samples:
-        if sample.grade.first_verdict is not None:
-            by_level[str(sample.trajectory.level or "-")].append(sample)
-    for level in sorted(by_level):
-        retried = by_level[level]
-        changes = [(s.grade.verdict is Verdict.CORRECT) - (s.grade.first_verdict is Verdict.CORRECT) for s in retried]
-        flips.add_row(level, str(len(retried)), str(changes.count(1)), str(changes.count(-1)))
-    checked = any(s.trajectory.state for s in samples)
-    return [*([states] if checked else []), *([flips] if by_level else [])]
+        right, total = _right_of(state, checked)
+        counts = [_right_of(state, of_level) for of_level in levels.values()]
+        table.add_row(state, str(right), str(total - right), *(f"{a}/{b}" if b else "-" for a, b in counts))
+    return table
+
+
+def _right_of(state: str, samples: list[Sample]) -> tuple[int, int]:
+    """How many samples of `state` are correct, and how many there are."""
+    right = [s.correct for s in samples if s.trajectory.state == state]
+    return sum(right), len(right)
+
+
+def _flips(retried: list[Sample]) -> Table:
+    table = Table("level", "tried again", "to right", "to wrong", title="What trying again has changed")
+    levels = _by_level(retried)
+    for level, of_level in (levels | {"all": retried} if len(levels) > 1 else levels).items():
+        changes = [s.correct - (s.grade.first_verdict is Verdict.CORRECT) for s in of_level]
+        table.add_row(level, str(len(of_level)), str(changes.count(1)), str(changes.count(-1)))
+    return table
 
 
 def _warnings(samples: list[Sample]) -> list[str]:

@@ -11,10 +11,12 @@ from prompts.sets import render
 from sandbox import CellResult
 from sandbox.image.cut import cut_middle
 from tora_agent.doubts import Attempt as Doubted
-from tora_agent.doubts import doubts
+from tora_agent.doubts import doubts, number
 from tora_agent.settings import AgentSettings
 from tora_agent.steps import Retry, State, Verification
 
+AGAIN = ("check_false", "looks_wrong")
+"""Reasons of a retry that asks for another attempt."""
 _RANK = {"False": 0, None: 1, "Uncertain": 1, "True": 2}
 
 
@@ -47,17 +49,26 @@ def attempts(steps: list[dict[str, Any]], found: str | None) -> list[Attempt]:
 def best(steps: list[dict[str, Any]], found: str | None) -> Attempt | None:
     """The final answer: by verification state, then no doubts, then agreement between attempts, then the latest."""
     made = attempts(steps, found)
-    agreed = Counter(attempt.answer for attempt in made)
+    agreed = Counter(_form(attempt.answer) for attempt in made)
     ranked = [
-        (_RANK[attempt.state], not attempt.doubted, agreed[attempt.answer], number)
-        for number, attempt in enumerate(made)
+        (_RANK[attempt.state], not attempt.doubted, agreed[_form(attempt.answer)], place)
+        for place, attempt in enumerate(made)
     ]
     return made[max(ranked)[-1]] if made else None
 
 
+def _form(answer: str) -> float | str:
+    """What equal answers share: the value of a number, else the text without spaces."""
+    value = number(answer)
+    return "".join(answer.split()) if value is None else round(value, 9)
+
+
 def doubts_about(problem: str, answer: str, steps: list[dict[str, Any]], prompt: PromptSet) -> dict[str, str]:
     """The rules that fire for the newest `answer`, each with its evidence."""
-    outputs = [step["result"] for step in steps if step["kind"] == "output"]
+    retries = [(i, step["restart"]) for i, step in enumerate(steps) if step.get("reason") in AGAIN]
+    conversation = max((i for i, restart in retries if restart), default=0)
+    attempt = max((i for i, _ in retries), default=0)
+    outputs = [step["result"] for step in steps[conversation:] if step["kind"] == "output"]
     return doubts(
         Doubted(
             problem=problem,
@@ -65,7 +76,7 @@ def doubts_about(problem: str, answer: str, steps: list[dict[str, Any]], prompt:
             outputs=[CellResult.model_validate(result).printed for result in outputs],
             failed=bool(outputs and outputs[-1]["error"]),
             asked_for_code=prompt.code != "none",
-            cut=[step["cut"] for step in steps if step["kind"] == "reasoning"],
+            cut=[step["cut"] for step in steps[attempt:] if step["kind"] == "reasoning"],
         )
     )
 

@@ -10,10 +10,14 @@ CHECK_MIME = "application/vnd.tora.check"
 def check(state: object, reason: object = "") -> None:
     """Say how the check came out: True, False, or None where it cannot be decided. The last call counts.
 
-    Raises what `bool(state)` raises: a relation that sympy cannot decide is not a state.
+    Raises `TypeError` for what is no state, such as a relation that sympy cannot decide, a list, or a number that is
+    neither 0 nor 1: that something is there does not make an answer right.
     """
     from IPython.display import display
 
-    decided = None if state is None else bool(state)
+    states = {"None": None, "True": True, "False": False, "1": True, "0": False}  # also as numpy and sympy have them
+    if str(state) not in states:
+        raise TypeError(f"the state of a check is True, False or None, not {state!r:.100}")
+    decided = states[str(state)]
     outcome = json.dumps({"state": decided, "reason": str(reason)[:500]})
     display({"text/plain": f"check: {decided}, {reason}", CHECK_MIME: outcome}, raw=True)  # type: ignore[no-untyped-call]

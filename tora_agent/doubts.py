@@ -39,10 +39,13 @@ def doubts(attempt: Attempt) -> dict[str, str]:
 
 
 def contradicts_output(a: Attempt) -> str | None:
-    """The answer is a number, and so is all that the last cell printed, and none of that is the answer."""
+    """The answer is a number, and so is the last line that was printed, and no number printed is the answer.
+
+    Of a sum of parts, such as m + n, the parts are printed.
+    """
     value, printed = number(a.answer), a.outputs[-1].strip() if a.outputs else ""
     last = number(printed.splitlines()[-1]) if printed else None
-    if value is None or last is None or a.failed:
+    if value is None or last is None or a.failed or _OF_PARTS.search(_question(a.problem)):
         return None
     seen = [last, *map(float, _NUMBERS.findall(printed))]
     if any(_close(value, other) or _close(value / 100, other) for other in seen):
@@ -61,17 +64,21 @@ def code_failed(a: Attempt) -> str | None:
 
 
 def not_an_integer(a: Attempt) -> str | None:
-    """The problem asks how many there are, or for an integer."""
+    """The problem asks how many there are, or for an integer, and not for a decimal or a fraction."""
     value = number(a.answer)
-    if value is None or not _COUNTED.search(_question(a.problem)) or abs(value - round(value)) < 1e-9:
+    if value is None or abs(value - round(value)) < 1e-9:
+        return None
+    if not _COUNTED.search(_question(a.problem)) or _ROUNDED.search(a.problem):
         return None
     return "the problem asks for an integer, and the answer is none"
 
 
 def not_a_probability(a: Attempt) -> str | None:
     """The problem asks for a probability."""
-    value = number(a.answer)
-    if value is None or not re.search(r"\bprobability\b", _question(a.problem)) or 0 <= value <= 1:
+    value, question = number(a.answer), _question(a.problem)
+    if value is None or 0 <= value <= 1 or "%" in a.answer or "percent" in question:
+        return None
+    if not re.search(r"\bprobability\b", question) or _OF_PARTS.search(question):
         return None
     return "the problem asks for a probability, and the answer is not between 0 and 1"
 
@@ -93,6 +100,8 @@ RULES: dict[str, Rule] = {
     )
 }
 _NUMBERS = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.]*\d)")
+_OF_PARTS = re.compile(r"\b[a-zA-Z] ?[+-] ?[a-zA-Z]\b")
+_ROUNDED = re.compile(r"\b(?:decimal|fraction|mixed number|nearest)\b")
 _COUNTED = re.compile(
     r"\b[Hh]ow many (?!\w+ (?:in|of) )|\b(?:the|what) (?:smallest|largest|least|greatest)?\s?(?:positive )?integer\b"
 )

@@ -126,8 +126,7 @@ async def verify(state: State, runtime: Runtime[Context]) -> Command[Literal["re
         return _go("verify", check)
     if ctx.settings.doubts and check.state != "True":
         check = check.model_copy(update={"doubts": attempts.doubts_about(state["problem"], found, steps, ctx.prompt)})
-    retried = ("check_false", "looks_wrong")
-    retries = sum(step["kind"] == "retry" and step["reason"] in retried for step in since_request(steps))
+    retries = sum(step["kind"] == "retry" and step["reason"] in attempts.AGAIN for step in since_request(steps))
     if not (check.state == "False" or check.doubts) or retries >= ctx.settings.max_retries:
         return _go("answer", check)
     retry = attempts.retry(check, ctx.prompt, ctx.settings, tools=ctx.dialect.tools, at=ctx.now())

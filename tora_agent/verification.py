@@ -24,7 +24,7 @@ CHECK_FUNCTION = (files("tora_agent") / "check_function.py").read_text("utf-8")
 """The first cell of a check's kernel."""
 _IN_WORDS = re.compile(
     r"\b(?:verification|state|verdict|result|(?:proposed )?answer)\b(?: is|:)?\W*"
-    r"(?P<state>true|false|uncertain|correct|right|incorrect|wrong)\b(?!\s+(?:if|when))",
+    r"(?P<state>(?:not )?(?:true|correct|right)|false|uncertain|incorrect|wrong)\b(?!\s+(?:if|when))",
     re.IGNORECASE,
 )
 

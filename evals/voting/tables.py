@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from statistics import fmean
 
 from rich.console import RenderableType
 from rich.table import Table
 
 from evals.grading import Grade, Verdict
 from evals.runs import Run
-from evals.voting.votes import Ballot, Vote, scores
+from evals.statistics import interval, paired_difference
+from evals.voting.votes import Ballot, Vote, scores, winner
 from tora_agent.steps import Trajectory
 
 
@@ -32,14 +34,29 @@ def vote_tables(run: Run, samples: Iterable[tuple[Trajectory, Grade]]) -> list[R
     ballots = ballots_of(run, known)
     if not ballots:
         return []
-    each = sum(trajectory.usage.completion_tokens for trajectory, _ in known) / len(known)
+    spent: dict[str, list[int]] = defaultdict(list)
+    for trajectory, _ in known:
+        spent[trajectory.problem_id].append(trajectory.usage.completion_tokens)
     table = Table("k", "pass@k", "maj@k", "verified@k", "tokens", title="Votes over all subsets of k samples")
-    found = scores(list(ballots.values()), run.manifest.weights)
-    for row in found:
+    table.caption = "tokens: generated, a problem"
+    for row in scores(list(ballots.values()), run.manifest.weights):
         shares = (f"{100 * share:.1f} %" for share in (row.pass_at_k, row.majority, row.verified))
-        table.add_row(str(row.k), *shares, f"{row.k * each:.0f}")
-    vote, most = run.manifest.vote, run.manifest.samples
-    if vote is None:
-        return [table]
-    share = found[-1].majority if vote is Vote.MAJORITY else found[-1].verified
-    return [table, f"[bold]{vote.value}@{most}: {100 * share:.1f} % of {len(ballots)} problems[/]"]
+        tokens = fmean(fmean(each) * min(row.k, len(each)) for each in spent.values())
+        table.add_row(str(row.k), *shares, f"{tokens:.0f}")
+    vote = run.manifest.vote
+    return [table, *([_outcome(vote, run, list(ballots.values()))] if vote else [])]
+
+
+def _outcome(vote: Vote, run: Run, problems: list[list[Ballot]]) -> str:
+    """What the vote of all samples comes to, with its 95 % interval, and paired with a single sample."""
+    chosen = [(winner(ballots, vote, run.manifest.weights), ballots) for ballots in problems]
+    right = [[index is not None and ballots[index].correct] for index, ballots in chosen]
+    single = [[ballot.correct for ballot in ballots] for ballots in problems]
+    low, high = interval(right)
+    gain = paired_difference(single, right)
+    between = gain.interval()
+    gained = f" [{100 * between.low:+.1f}, {100 * between.high:+.1f}]" if between and gain.deviation else ""
+    return (
+        f"[bold]{vote.value}@{run.manifest.samples}: {100 * fmean(map(sum, right)):.1f} % of {len(right)} problems[/], "
+        f"95 % interval [{100 * low:.1f}, {100 * high:.1f}]; over one sample: {100 * gain.mean:+.1f} points{gained}"
+    )

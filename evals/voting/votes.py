@@ -6,6 +6,7 @@ arXiv:2308.07921, section 3.3. Voters are classes of mathematically equal answer
 
 from __future__ import annotations
 
+import math
 import random
 from collections import defaultdict
 from collections.abc import Sequence
@@ -56,11 +57,16 @@ class Weights(BaseModel):
         """Read `--weights`: "1,0.5,0.2". Raises `UsageError`."""
         try:
             true, uncertain, false = map(float, text.split(","))
-            return cls(true=true, uncertain=uncertain, false=false)
+            weights = cls(true=true, uncertain=uncertain, false=false)
+            if not 0 < true < math.inf:
+                raise ValueError("nothing can be decided by these")
         except ValueError as error:
             raise UsageError(
                 f"--weights {text}: give three weights, of True, Uncertain and False: 1,0.5,0.2"
             ) from error
+        if not true >= uncertain >= false:
+            raise UsageError(f"--weights {text}: True must not weigh less than Uncertain, nor that less than False")
+        return weights
 
     def of(self, vote: Vote, state: State | None) -> float:
         """The weight of one sample."""

@@ -1,7 +1,8 @@
 """How often each rule of `tora_agent.doubts` is right, on recorded trajectories: `make bench-doubts FILE=...`.
 
 Precision: of the answers that a rule doubts, the share that are wrong; to be seen beside the share of all answers that
-are wrong. Recall: of the wrong answers, the share that it doubts.
+are wrong. Recall: of the wrong answers, the share that it doubts. Both with 95 % intervals (Wilson). Such a file does
+not tell what was cut off the replies, so that `invented_output` cannot fire; `tests.bench.verification` has it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from evals.grading.grader import Grader, Verdict
+from evals.grading import Verdict
+from evals.grading.grader import Grader
+from tests.bench.shares import share
 from tora_agent.doubts import RULES, Attempt, doubts
 
 FAILED = ("Error", "Traceback", "Exception", "timeout", "Timeout")
@@ -52,8 +55,7 @@ async def measure(title: str, rows: list[dict[str, Any]]) -> Table:
     for column in ("rule", "fired", "precision", "recall"):
         table.add_column(column, justify="left" if column == "rule" else "right")
     for name in [*RULES, "any of them"]:
-        precision = f"{100 * hits[name] / fired[name]:.1f} %" if fired[name] else "-"
-        table.add_row(name, str(fired[name]), precision, f"{100 * hits[name] / max(1, wrong):.1f} %")
+        table.add_row(name, str(fired[name]), share(hits[name], fired[name]), share(hits[name], wrong))
     return table
 
 

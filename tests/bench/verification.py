@@ -2,13 +2,14 @@
 
 A part flags an answer, so that it is tried again. For each: how many answers it flags, how often that is right
 (precision), how many of the wrong ones it finds (recall), both with 95 % intervals (Wilson), and how many right ones it
-flags. Usage: python -m tests.bench.verification RUN
+flags. The stored checks and solutions are judged anew: by the rules of today, whatever the run's settings were. Only a
+check that is void by these and was not then has no other in its place. Usage: python -m tests.bench.verification RUN
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,78 +18,117 @@ from rich.table import Table
 
 from evals.grading import Verdict
 from evals.runs import Run
-from evals.statistics import wilson
-from tora_agent.steps import Verification
+from prompts import load_prompt
+from tests.bench.shares import share
+from tora_agent.attempts import doubts_about
+from tora_agent.conversation import codes
+from tora_agent.doubts import RULES
+from tora_agent.independence import void
+from tora_agent.steps import State, Trajectory, Verification
 from tora_agent.verification import read_state
 
 
 @dataclass
+class Check:
+    """A stored check."""
+
+    says: State
+    """Whether or not it is void."""
+    void: bool
+
+    @property
+    def state(self) -> State:
+        """What it counts for."""
+        return "Uncertain" if self.void else self.says
+
+
+@dataclass
 class First:
-    """A sample's first answer, and the checks of it: a void one may have been made again."""
+    """A sample's first answer, the checks of it (a void one may have been made again), and the rules that fire."""
 
     right: bool
-    checks: list[Verification]
+    checks: list[Check]
+    doubts: set[str]
+
+    @property
+    def state(self) -> State:
+        """That of the check that counts."""
+        return self.checks[-1].state
 
 
 def firsts(run: Run) -> list[First]:
     """The first attempts that were checked."""
-    grades, found = run.grades(), []
+    grades = run.grades()
+    found = []
     for trajectory in run.trajectories():
         grade = grades.get((trajectory.problem_id, trajectory.sample))
-        checks: list[Verification] = []
-        for step in trajectory.steps:
-            if isinstance(step, Verification):
-                checks.append(step)
-            elif checks:
-                break
-        if grade and checks:
+        if grade and any(isinstance(step, Verification) for step in trajectory.steps):
             verdict = grade.first_verdict or grade.verdict
-            found.append(First(verdict is Verdict.CORRECT, checks))
+            found.append(first_of(trajectory, verdict is Verdict.CORRECT))
     return found
 
 
-def plain_state(check: Verification) -> str:
-    """What the check said, whether or not it was void."""
-    return read_state(check.result)[0] if check.result else check.state
+def first_of(trajectory: Trajectory, right: bool) -> First:
+    """The first answer of `trajectory`, judged anew."""
+    begin = next(i for i, step in enumerate(trajectory.steps) if isinstance(step, Verification))
+    solution = [step.model_dump(mode="json") for step in trajectory.steps[:begin]]
+    made: list[Verification] = []
+    for step in trajectory.steps[begin:]:
+        if not isinstance(step, Verification):
+            break
+        made.append(step)
+    fired = doubts_about(trajectory.problem, made[0].answer, solution, load_prompt(trajectory.prompt))
+    return First(right, [_judged(check, codes(solution)) for check in made], set(fired))
+
+
+def _judged(check: Verification, cells: list[str]) -> Check:
+    says = read_state(check.result)[0] if check.result else check.state
+    raised = check.result is not None and check.result.error is not None
+    return Check(says, bool(check.code and not raised and void(check.code, cells)))
 
 
 PARTS: dict[str, Callable[[First], bool]] = {
-    "the first check, void or not": lambda each: plain_state(each.checks[0]) == "False",
-    "the check that counts": lambda each: each.checks[-1].state == "False",
-    "doubts alone": lambda each: bool(each.checks[-1].doubts),
-    "both": lambda each: each.checks[-1].state == "False" or bool(each.checks[-1].doubts),
+    "the first check, void or not": lambda each: each.checks[0].says == "False",
+    "the check that counts": lambda each: each.state == "False",
+    "doubts alone": lambda each: bool(each.doubts),
+    "doubts but where the check is True": lambda each: each.state != "True" and bool(each.doubts),
+    "check or doubts, as the agent does": lambda each: (
+        each.state == "False" or (each.state != "True" and bool(each.doubts))
+    ),
 }
-STATES = ("True", "Uncertain", "False")
+STATES: tuple[State, ...] = ("True", "Uncertain", "False")
 
 
-def share(hits: int, n: int) -> str:
-    """A share in percent with its 95 % interval."""
-    if not n:
-        return "-"
-    between = wilson(hits, n)
-    return f"{100 * hits / n:.0f} % [{100 * between.low:.0f}, {100 * between.high:.0f}] ({hits}/{n})"
+def _states(samples: list[First]) -> Table:
+    table = Table("state", "right", "wrong", "of which void before", title="The check that counts")
+    for state in STATES:
+        of_state = [each for each in samples if each.state == state]
+        right, void_before = sum(each.right for each in of_state), sum(each.checks[0].void for each in of_state)
+        table.add_row(state, str(right), str(len(of_state) - right), str(void_before))
+    return table
+
+
+def _flagging(title: str, parts: Iterable[tuple[str, Callable[[First], bool]]], samples: list[First]) -> Table:
+    table = Table("part", "flagged", "precision", "recall", "right ones flagged", title=title)
+    wrong = sum(not each.right for each in samples)
+    for name, flags in parts:
+        flagged = [each for each in samples if flags(each)]
+        hits = sum(not each.right for each in flagged)
+        spoilt = f"{len(flagged) - hits}/{len(samples) - wrong}"
+        table.add_row(name, str(len(flagged)), share(hits, len(flagged)), share(hits, wrong), spoilt)
+    return table
 
 
 def main() -> None:
     """Print the tables."""
-    run = Run.read(Path(sys.argv[1]))
-    samples = firsts(run)
-    wrong = [each for each in samples if not each.right]
-    console = Console()
-    console.print(f"{len(samples)} first attempts that were checked, {len(wrong)} of them wrong")
-    table = Table("state", "right", "wrong", "of which void before", title="The check that counts")
-    for state in STATES:
-        of_state = [each for each in samples if each.checks[-1].state == state]
-        right, void = sum(each.right for each in of_state), sum(bool(each.checks[0].void) for each in of_state)
-        table.add_row(state, str(right), str(len(of_state) - right), str(void))
-    console.print(table)
-    parts = Table("part", "flagged", "precision", "recall", "right ones flagged", title="What leads to another attempt")
-    for name, flags in PARTS.items():
-        flagged = [each for each in samples if flags(each)]
-        hits = sum(not each.right for each in flagged)
-        spoilt = f"{len(flagged) - hits}/{len(samples) - len(wrong)}"
-        parts.add_row(name, str(len(flagged)), share(hits, len(flagged)), share(hits, len(wrong)), spoilt)
-    console.print(parts)
+    samples = firsts(Run.read(Path(sys.argv[1])))
+    console = Console(width=130)
+    wrong = sum(not each.right for each in samples)
+    console.print(f"{len(samples)} first attempts that were checked, {wrong} of them wrong")
+    console.print(_states(samples))
+    console.print(_flagging("What leads to another attempt", PARTS.items(), samples))
+    rules = [(name, lambda each, name=name: name in each.doubts) for name in RULES]
+    console.print(_flagging("Doubts, rule by rule", rules, samples))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from itertools import combinations
+import random
+from itertools import combinations, product
 from math import isclose
 from pathlib import Path
 
@@ -69,6 +70,31 @@ def test_a_verified_vote_is_decided_by_weights() -> None:
     assert decided(ballots(0, 0, states=("True", "True")), 1, Vote.VERIFIED, W)
 
 
+@pytest.mark.parametrize("vote", Vote)
+def test_no_samples_that_follow_change_a_decided_vote(vote: Vote) -> None:
+    rng = random.Random(0)
+    states: tuple[State | None, ...] = ("True", "Uncertain", "False", None)
+    any_ballot = [Ballot(group, state, False) for group in (None, 0, 1, 2, 3) for state in ("True", "False")]
+    said = {True: 0, False: 0}
+    for _ in range(400):
+        weights = Weights.parse(rng.choice(["1,0.5,0.2", "1,1,0", "1,0.9,0.9", "0.3,0.2,0.1", "2,0,0"]))
+        made = [Ballot(rng.choice([None, 0, 0, 1, 2]), rng.choice(states), False) for _ in range(rng.randint(0, 6))]
+        left = rng.randint(0, 2)
+        sure = decided(made, left, vote, weights)
+        said[sure] += 1
+        if sure and left:
+            # Samples that follow may have lower numbers, too: they come first where votes are tied.
+            ends = {elected([*more, *made], vote, weights) for more in product(any_ballot, repeat=left)}
+            assert ends == {elected(made, vote, weights)}
+    assert min(said.values()) > 20
+
+
+def elected(made: list[Ballot], vote: Vote, weights: Weights) -> int | None:
+    """The class that wins."""
+    index = winner(made, vote, weights)
+    return None if index is None else made[index].group
+
+
 def test_the_scores_are_those_of_all_subsets() -> None:
     problem = ballots(0, 1, 1, 0, 2, states=("True", "False", "False", "Uncertain", "True"))
     found = scores([problem], W)
@@ -96,10 +122,17 @@ def test_a_problem_with_fewer_samples_counts_with_all_it_has() -> None:
     assert [row.majority for row in found] == [pytest.approx(5 / 6), pytest.approx(2 / 3), 1.0]
 
 
-@pytest.mark.parametrize("text", ["1,2", "a,b,c", "1,0.5,-1", ""])
+@pytest.mark.parametrize("text", ["1,2", "a,b,c", "1,0.5,-1", "", "inf,1,0", "1,nan,0", "0,0,0"])
 def test_wrong_weights_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"1,0\.5,0\.2"):
         Weights.parse(text)
+
+
+def test_weights_must_not_rise_from_true_to_false() -> None:
+    for text in ("0.2,0.5,1", "1,0.2,0.5"):
+        with pytest.raises(UsageError, match="True must not weigh less than Uncertain, nor that less than False"):
+            Weights.parse(text)
+    assert Weights.parse("1,1,0") == Weights(true=1, uncertain=1, false=0)
 
 
 # The command

@@ -36,6 +36,12 @@ QUIET = [
     Attempt(problem="Find $x$.", answer="x+1", outputs=["7"]),
     Attempt(problem="Find $x$.", answer="8", asked_for_code=False),
     Attempt(problem="How many are there?", answer="3.0", outputs=["3"]),
+    Attempt(problem="It is $\\sqrt{a}/b$. Find $a+b$.", answer="12", outputs=["sqrt(10)/2"]),
+    Attempt(problem="The probability is $m/n$ in lowest terms. What is $m + n$?", answer="29", outputs=["5/24"]),
+    Attempt(problem="Given that the probability is $m/n$, find $m+n$.", answer="29", outputs=["29"]),
+    Attempt(problem="What is the probability, in percent?", answer="40", outputs=["40"]),
+    Attempt(problem="What is the probability that it rains?", answer=r"40\%", outputs=["0.4"]),
+    Attempt(problem="How many miles is it? Give a decimal to the nearest tenth.", answer="1.5", outputs=["1.5"]),
     Attempt(problem="The probability is 1/2. How many tickets were sold?", answer="40", outputs=["40"]),
 ]
 

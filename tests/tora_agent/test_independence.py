@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 
 from prompts import load_prompt
 from tora_agent.dialects.fences import read_reply
-from tora_agent.independence import void
+from tora_agent.independence import REPEATED, void
 
 SOLUTION = """
 from sympy import symbols, solve
@@ -25,6 +28,53 @@ VOID = {
         "n = sum(range(9))\nanswer = 13\nproposed = 13\ncheck(proposed == answer)",
         "it compares the answer with itself",
     ),
+    "itself, by a decision": (
+        "answer = 13\nif answer == 13:\n    check(True)\nelse:\n    check(False)",
+        "it compares the answer with itself",
+    ),
+    "itself, within a tolerance": (
+        "answer = 13\nexpected = 13.0\ndifference = abs(answer - expected)\ncheck(difference < 1e-9)",
+        "it compares the answer with itself",
+    ),
+    "itself, exactly": (
+        "from sympy import sqrt, simplify\nanswer = sqrt(5)/2\nexpected = sqrt(5)/2\n"
+        "check(simplify(answer - expected) == 0)",
+        "it compares the answer with itself",
+    ),
+    "itself, after work": ("found = sum(range(9))\nanswer = found\ncheck(answer == found)", "it compares the answer"),
+    "itself, by a function": (
+        "def verify(answer):\n    if answer == 13:\n        return True\n    return False\ncheck(verify(13))",
+        "it compares the answer with itself",
+    ),
+    "itself, where an error is caught": (
+        "try:\n    answer = float('2.5')\n    check(answer == 2.5)\nexcept ValueError:\n    check(False)",
+        "it compares the answer with itself",
+    ),
+    "itself, asserted": ("answer = 13\nassert answer == 13\ncheck(True)", "it compares the answer with itself"),
+    "the solution, rounded": (SOLUTION.replace("print(total)", "check(round(total, 2) == 13.0)"), "it only repeats"),
+    "the same whatever comes out": (
+        "n = sum(range(4))\nif n == 6:\n    check(True)\nelse:\n    check(True)",
+        "it asserts a constant",
+    ),
+    "the same whatever is raised": (
+        "try:\n    n = sum(range(4))\n    check(True)\nexcept Exception:\n    check(True)",
+        "it asserts a constant",
+    ),
+    "a last word that is always the same": ("if sum(range(4)) != 6:\n    check(False)\ncheck(True)", "it asserts"),
+    "true in any case": ("check(sum(range(9)) == 3 or True)", "it asserts a constant"),
+    "a constant with a name": ("ok = True\ncheck(ok)", "it asserts a constant"),
+    "a constant in a loop": ("for _ in range(3):\n    check(True)", "it asserts a constant"),
+    "a constant in a function": ("def main():\n    check(True)\nmain()", "it asserts a constant"),
+    "the solution in one line": (
+        "from sympy import symbols, solve\nx = symbols('x')\ncheck(sum(r**2 for r in solve(x**2 - 5*x + 6, x)) == 13)",
+        "it only repeats",
+    ),
+    "the solution in a function": (
+        "import sympy as sp\ndef main():\n    t = sp.Symbol('t')\n    zeros = sp.solve(t**2 - 5*t + 6, t)\n"
+        "    return sum(z**2 for z in zeros)\nresult = main()\nprint(result)\n"
+        "if result == 13:\n    check(True)\nelse:\n    check(False, f'{result} was found')",
+        "it only repeats",
+    ),
     "the solution again": (SOLUTION.replace("print(total)", "check(total == 13)"), "it only repeats"),
     "the solution again, renamed": (
         "from sympy import symbols, solve\nt = symbols('x')\nzeros = solve(t**2 - 5*t + 6, t)\n"
@@ -40,6 +90,30 @@ INDEPENDENT = {
     ),
     "a decision": "n = len([k for k in range(9) if k % 2])\nif n == 4:\n    check(True)\nelse:\n    check(False)",
     "a function": "def holds(n):\n    return all(n % k for k in range(2, n))\ncheck(holds(13))",
+    "the answer put into the equation": (
+        "from sympy import symbols\nx = symbols('x')\ncheck(all((x**2 - 5*x + 6).subs(x, r) == 0 for r in (2, 3)))"
+    ),
+    "a flag": "prime = True\nfor d in range(2, 13):\n    if 13 % d == 0:\n        prime = False\ncheck(prime)",
+    "a flag without a loop": "ok = False\nif 13 % 4 == 1:\n    ok = True\ncheck(ok)",
+    "a list that is filled": (
+        "found = []\nfor n in range(50):\n    if n % 7 == 6 and n % 5 == 3:\n        found.append(n)\n"
+        "check(found == [13, 48])"
+    ),
+    "an assertion": "assert sum(n*n for n in (2, 3)) == 13\ncheck(True)",
+    "an error": "if sum(n*n for n in (2, 3)) != 13:\n    raise ValueError\ncheck(True)",
+    "an error in a function": (
+        "def need(holds):\n    if not holds:\n        raise ValueError\nneed(2**3 + 5 == 13)\ncheck(True)"
+    ),
+    "an early return": (
+        "def main():\n    for d in range(2, 13):\n        if 13 % d == 0:\n            check(False)\n"
+        "            return\n    check(True)\nmain()"
+    ),
+    "the end of a search": "for d in range(2, 13):\n    if 13 % d == 0:\n        break\nelse:\n    check(True)",
+    "a function named check": "def check(n):\n    return n % 7 == 6\nprint(check(13))",
+    "a whole number": "from math import sqrt\nx = sqrt(2**4 * 9)\ncheck(round(x) == x)",
+    "numerals": "check(int('2451', 6) == int('758', 9))",
+    "arithmetic by hand": "check(4 + 9 == 13)",
+    "a global count": "n = 0\ndef add():\n    global n\n    n += 1\nfor _ in range(13):\n    add()\ncheck(n == 13)",
     "code that is not Python": "check(",
     "nothing said": "x = 1",
 }
@@ -53,6 +127,48 @@ def test_a_void_check_is_found(check: str, why: str) -> None:
 @pytest.mark.parametrize("check", INDEPENDENT.values(), ids=INDEPENDENT)
 def test_an_independent_check_is_not_void(check: str) -> None:
     assert void(check, [SOLUTION]) is None
+
+
+def test_the_same_set_up_is_no_repetition() -> None:
+    set_up = "from sympy import symbols\nx, y = symbols('x y')\nfirst = x + y - 5\nsecond = x - y - 1\n"
+    solution = [set_up + "from sympy import solve", "print(solve([first, second], [x, y]))"]
+    values = "at = {x: 3, y: 2}\n"
+    assert void(set_up + values + "check(first.subs(at) == 0 and second.subs(at) == 0)", solution) is None
+    again = "import sympy as sp\nu, v = sp.symbols('u v')\nfound = sp.solve([u + v - 5, u - v - 1], [u, v])\n"
+    assert void(again + "check(found == {u: 3, v: 2})", solution) == REPEATED
+
+
+def test_a_loop_with_other_bounds_or_another_condition_is_no_repetition() -> None:
+    loop = "n = 0\nfor k in range(1, 1000):\n    if k % 7 != 0 and k % 11 != 0:\n        n += 1\n"
+    renamed = re.sub(r"\bk\b", "number", re.sub(r"\bn\b", "count", loop))
+    assert void(renamed + "check(count == 779)", [loop + "print(n)"]) == REPEATED
+    for other in (loop.replace("1000", "1001"), loop.replace("and", "or"), loop.replace("+= 1", "+= k")):
+        assert void(other + "check(n == 779)", [loop + "print(n)"]) is None
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "x = f()\n" + "x = x - x + x*x\n" * 5000 + "check(x == 1)",
+        "b = f() == 1\n" + "b = b and b or b\n" * 100 + "check(b)",
+        "".join(f"b{i} = f({i}) == {i}\n" for i in range(500)) + f"check({' and '.join(f'b{i}' for i in range(500))})",
+        "def f0(n):\n    return n + n\n"
+        + "".join(f"def f{i}(n):\n    return f{i - 1}(n) + f{i - 1}(n)\n" for i in range(1, 40))
+        + "check(f39(1) == 2)",
+        "def f(n):\n    return g(n)\ndef g(n):\n    return f(n)\ncheck(f(1) == 1)",
+        "check(" + "-" * 5000 + "1 == 1)",
+        "check(" + " + ".join(["1"] * 5000) + " == 1)",
+        "def f(a, b=1, *rest, c, **more):\n    return a\ncheck(f(*[1, 2], **{'c': 3}) == f(1, 2, 3, 4, c=5, d=6))",
+        "(a, *b), c[0], d.e = f()\nfor a, (b, *c) in []:\n    check(a)",
+        "check('\ud800' == '\0')",
+        "check(0x" + "f" * 9999 + " == 1e308)",
+    ],
+    ids=range(11),
+)
+def test_odd_code_is_judged_in_no_time(code: str) -> None:
+    began = time.process_time()
+    void(code, [code])
+    assert time.process_time() - began < 5
 
 
 def test_a_docstring_and_a_function_name_make_no_difference() -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
+from prompts import load_prompt
 from sandbox import CellResult, Sandbox
 from tests.tora_agent.test_agent import QUESTION, rollout, run
+from tora_agent.attempts import doubts_about
 from tora_agent.check_function import CHECK_MIME
 from tora_agent.steps import Retry, Verification
 from tora_agent.verification import read_state
@@ -30,13 +35,24 @@ async def checked(box: Sandbox, check: str, **settings: object) -> Verification:
         ("check(1 + 2 == 3)\ncheck(1 + 2 == 4, 'the last')", "False", "the check says False: the last"),
         ("import sympy\ncheck(sympy.Integer(2) + 4 > 5)", "True", "the check says True"),
         ("import sympy\ncheck(sympy.Symbol('x') > abs(-1))", "Uncertain", "the check raised TypeError"),
+        ("import numpy\ncheck(numpy.isclose(0.1 + 0.2, 0.3))", "True", "the check says True"),
+        ("check('True' if len('abcdef') == 7 else 'False')", "False", "the check says False"),
+        ("check([n for n in range(9) if n == 6])", "Uncertain", "the check raised TypeError"),
+        ("check((1 + 2 == 4, 'a pair'))", "Uncertain", "the check raised TypeError"),
+        ("check(f'{3 + 3} is right')", "Uncertain", "the check raised TypeError"),
         ("check(1 + 1 == 2)\n1 / 0", "Uncertain", "the check raised ZeroDivisionError"),
+        ("check(1 + 1 == 3, 'no')\nexit()", "False", "the check says False: no"),
+        (
+            "import threading\nt = threading.Thread(target=lambda: check(1 + 1 == 3))\nt.start()\nt.join()",
+            "False",
+            "the",
+        ),
         ("print(len('abcdef') == 6)", "True", "the check printed True"),
     ],
 )
 async def test_a_check_tells_its_state(box: Sandbox, check: str, state: str, reason: str) -> None:
     made = await checked(box, check)
-    assert (made.state, made.reason, made.void) == (state, reason, None)
+    assert (made.state, made.reason[: len(reason)], made.void) == (state, reason, None)
     assert made.source == ("none" if "raised" in reason else "printed" if "printed" in reason else "called")
 
 
@@ -81,6 +97,7 @@ async def test_a_void_check_leaves_one_attempt(box: Sandbox) -> None:
     [
         ("I counted again.\nVerification: True", "True", "prose"),
         ("So the proposed answer is incorrect.", "False", "prose"),
+        ("The answer is **not correct**.", "False", "prose"),
         ("The state is uncertain.", "Uncertain", "prose"),
         ("The answer is right if x is positive.", "Uncertain", "none"),
         ("It is true that six is even.", "Uncertain", "none"),
@@ -129,15 +146,39 @@ async def test_a_restart_leaves_conversation_and_variables_behind(box: Sandbox) 
     assert first["seed"] != again["seed"]
 
 
+async def test_what_an_attempt_did_is_not_held_against_the_next(box: Sandbox) -> None:
+    made = await rollout(
+        box, [run("1 / 0"), r"\boxed{6}"], {"6": "check(None)"}, doubts=True, retry="restart", max_retries=1
+    )
+    steps = [step.model_dump(mode="json") for step in made.trajectory.steps]
+    steps[0]["cut"] = "```output\n6\n```"  # as a server that knows no stop would let pass
+    retry = next(i for i, step in enumerate(steps) if step["kind"] == "retry")
+
+    def fired(steps: list[dict[str, Any]]) -> set[str]:
+        return set(doubts_about(QUESTION, "6", steps, load_prompt("csv")))
+
+    assert fired(steps[:retry]) == {"code_failed", "invented_output"}
+    assert fired(steps[: retry + 1]) == {"no_code"}
+    steps[retry]["restart"] = False  # then the kernel and its last output stay
+    assert fired(steps[: retry + 1]) == {"code_failed"}
+
+
 @pytest.mark.parametrize(
     ("answers", "checks", "best"),
     [
         ("565", {"5": "check(None if [1][0] else 1)", "6": "check(len('') == 6)"}, "5"),  # Uncertain before False
         ("556", {"5": "check(len('') == 5)", "6": "check(len('') == 6)"}, "5"),  # agreed on
+        (
+            ("0.5", r"\frac{1}{2}", "7"),
+            dict.fromkeys(("0.5", r"\frac{1}{2}", "7"), "check(len('') == 9)"),
+            r"\frac{1}{2}",
+        ),
         ("567", dict.fromkeys("567", "check(len('') == 9)"), "7"),  # the latest
     ],
 )
-async def test_the_best_attempt_is_the_answer(box: Sandbox, answers: str, checks: dict[str, str], best: str) -> None:
+async def test_the_best_attempt_is_the_answer(
+    box: Sandbox, answers: Sequence[str], checks: dict[str, str], best: str
+) -> None:
     turns = [rf"\boxed{{{answer}}}" for answer in answers]
     made = await rollout(box, turns, checks, max_retries=2)
     assert made.trajectory.answer == best
