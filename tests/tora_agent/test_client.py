@@ -216,13 +216,17 @@ async def test_lone_surrogates_become_valid_text(stream: bool) -> None:
         {"fault": "html_error"},
         {"fault": "cut_stream"},
         {"fault": "malformed_json"},
+        {"fault": "stall"},
     ],
     ids=lambda fault: "-".join(map(str, fault.values())),
 )
 async def test_a_passing_fault_is_survived(fault: dict[str, Any], stream: bool) -> None:
     pieces: list[str | None] = []
     wait = fault.get("retry_after", 0.005)
-    async with scripted({"content": TEXT, "times": 1} | fault) as server, model_at(server) as model:
+    async with (
+        scripted({"content": TEXT, "times": 1} | fault) as server,
+        model_at(server, silence_seconds=0.5) as model,
+    ):
         started = time.monotonic()
         call = await ask(model, pieces if stream else None)
         assert time.monotonic() - started >= wait
@@ -231,7 +235,7 @@ async def test_a_passing_fault_is_survived(fault: dict[str, Any], stream: bool) 
     assert (call.raw, call.finish_reason) == (TEXT, "stop")
     if stream:
         last = "".join(piece or "|" for piece in pieces).split("|")
-        begun = "one two  three" if fault["fault"] in ("cut_stream", "malformed_json") else ""
+        begun = "one two  three" if fault["fault"] in ("cut_stream", "malformed_json", "stall") else ""
         assert last == [begun, TEXT]
 
 
@@ -275,6 +279,79 @@ async def test_a_reply_without_a_message_is_not_whole(body: str) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("reason", ["abort", "error"])
+async def test_a_reply_that_the_server_broke_off_is_not_whole(reason: str) -> None:
+    async with serving(answering(lambda: whole("half", reason))) as served, Model(served.endpoint(), QUICK) as model:
+        with pytest.raises(ModelUnavailable, match="broke off"):
+            await ask(model)
+    assert len(served.requests) == 3
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("null", "[]", "3", '{"choices": 3}', '{"x": 1}', '{"error": {"message": "boom"}}'),
+        '{"choices": [{"index": 0, "delta": {"content": 5}, "finish_reason": "stop"}]}',
+        '{"choices": [{"index": 0, "delta": {"tool_calls": [3]}, "finish_reason": "stop"}]}',
+    ],
+)
+async def test_a_stream_of_something_else_is_no_reply(line: str) -> None:
+    page = answering(lambda: web.Response(text=f"data: {line}\n\n", content_type="text/event-stream"))
+    async with serving(page) as served, Model(served.endpoint(), QUICK) as model:
+        with pytest.raises(ModelUnavailable, match="keeps failing"):
+            await ask(model, [])
+    assert len(served.requests) == 3
+
+
+@asynccontextmanager
+async def sending(answer: bytes) -> AsyncIterator[Endpoint]:
+    """A server that answers a chat with these bytes and hangs up."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        missing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        writer.write(missing if head.startswith(b"GET") else answer)
+        writer.close()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        yield Endpoint(model="m", base_url=address, api_key=KEY)
+
+
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+HALF = chunk({"content": "a word"})[:60].encode()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"", "Server disconnected"),
+        (b"this is not HTTP\r\n\r\n", "Bad status line"),
+        (EVENTS + b"%x\r\n%b" % (len(HALF), HALF), "Not enough data"),
+    ],
+    ids=["nothing", "garbage", "in mid-token"],
+)
+async def test_a_connection_that_breaks_is_tried_again_and_named(answer: bytes, words: str, stream: bool) -> None:
+    async with sending(answer) as endpoint, Model(endpoint, QUICK) as model:
+        with pytest.raises(ModelUnavailable, match=words) as caught:
+            await ask(model, [] if stream else None)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.anyio
+async def test_arguments_that_are_not_a_text_are_read_all_the_same() -> None:
+    call = {"function": {"name": "python", "arguments": {"code": "1"}}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    usage = {"prompt_tokens": None}
+    body = {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}], "usage": usage}
+    async with serving(answering(lambda: web.json_response(body))) as served, Model(served.endpoint()) as model:
+        assert (await ask(model)).tool_calls[0].arguments == '{"code": "1"}'
+
+
+@pytest.mark.anyio
 async def test_waiting_for_another_try_is_no_working_time() -> None:
     turn = {"content": TEXT, "fault": "rate_limit", "times": 1, "retry_after": 1}
     async with scripted(turn) as server, model_at(server) as model:
@@ -298,6 +375,48 @@ async def test_what_only_the_user_can_mend_is_refused_at_once(fault: str, words:
             await ask(model, [] if stream else None)
         assert len(server.requests) == 1
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("seconds", ["7200", "inf"])
+async def test_a_rate_limit_of_hours_is_not_waited_for(seconds: str) -> None:
+    """The daily limit of a free tier, for instance: a run that waits for it looks like one that hangs."""
+    limit = answering(
+        lambda: web.json_response({"error": "free calls used up"}, status=429, headers={"Retry-After": seconds})
+    )
+    async with serving(limit) as served, Model(served.endpoint(), QUICK) as model:
+        with pytest.raises(ModelRefused, match=r"limits the rate for .* h: free calls used up"):
+            await ask(model)
+    assert len(served.requests) == 1
+
+
+@pytest.mark.anyio
+async def test_an_address_without_chats_is_no_unknown_model() -> None:
+    async with scripted("x") as server:
+        endpoint = Endpoint(model="m", base_url=server.base_url.removesuffix("/v1"), api_key=KEY)
+        async with Model(endpoint, QUICK) as model:
+            with pytest.raises(ModelRefused, match=r"has no chat completions.*ends in /v1"):
+                await ask(model)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"error": "slow down"}, "slow down"),
+        ({"detail": "no such page"}, "no such page"),
+        ([{"error": {"code": 9, "message": "used up"}}], "used up"),
+        ({"error": {"message": "odd", "code": {}, "type": []}}, "odd"),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 405, 413, 429, 500])
+async def test_the_servers_own_words_are_told(status: int, body: Any, words: str) -> None:
+    refused = answering(lambda: web.json_response(body, status=status))
+    async with serving(refused) as served, Model(served.endpoint(), QUICK) as model:
+        with pytest.raises(ModelError, match=words) as caught:
+            await ask(model)
+    assert isinstance(caught.value, ModelUnavailable) == (status in (429, 500))
+    assert len(served.requests) == (3 if status in (429, 500) else 1)
 
 
 @pytest.mark.anyio

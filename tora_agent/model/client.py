@@ -7,6 +7,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+import aiohttp
 import openai
 
 from tora_agent.errors import ModelRefused, ModelUnavailable
@@ -16,7 +17,7 @@ from tora_agent.model.pace import Pace
 from tora_agent.model.reply import CutReply, OnText, read_stream, read_whole, without_echo
 from tora_agent.model.settings import ClientSettings
 from tora_agent.model.spending import Spending
-from tora_agent.model.trouble import explain, retry_after, said
+from tora_agent.model.trouble import PATIENCE, explain, retry_after, said
 from tora_agent.steps import Asked, ModelCall
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Model:
             async with asyncio.timeout(CONNECT_SECONDS):
                 listed = await self._client.models.list(timeout=CONNECT_SECONDS)
             return [model.id for model in listed.data if model.id]
-        except (openai.APIConnectionError, TimeoutError) as error:
+        except (openai.APIConnectionError, aiohttp.ClientError, TimeoutError) as error:
             raise ModelRefused(
                 f"cannot reach {self.endpoint.where}: {said(error, self._client.api_key)}; is the server up and the "
                 "address right (--base-url, OPENAI_BASE_URL)?"
@@ -146,7 +147,7 @@ class Model:
                     if self._adapt_to_thought(call, sent):
                         continue
                     return call.model_copy(update={"seconds": time.monotonic() - began})
-                except (openai.OpenAIError, CutReply, ValueError) as error:
+                except (openai.OpenAIError, aiohttp.ClientError, CutReply, ValueError) as error:
                     if self._adapt(error, sent):
                         continue
                     failed += 1
@@ -161,10 +162,11 @@ class Model:
         if on_text is None:
             answer = await self._client.post("/chat/completions", cast_to=str, body=request)
             return read_whole(answer)
-        create: Any = self._client.chat.completions.create
-        options = {"stream": True, "stream_options": {"include_usage": True}}
-        stream = await create(model=request["model"], messages=(), extra_body=request, **options)
-        async with stream:
+        body = request | {"stream": True, "stream_options": {"include_usage": True}}
+        chunks = openai.AsyncStream[object]
+        async with await self._client.post(
+            "/chat/completions", cast_to=object, body=body, stream=True, stream_cls=chunks
+        ) as stream:
             return await read_stream(stream, on_text)
 
     def _note(self, call: ModelCall) -> None:
@@ -203,7 +205,7 @@ class Model:
         limited = isinstance(error, openai.RateLimitError)
         doublings = max(failed, self._pace.slowed if limited else 0) - 1
         wait: float = min(self.settings.longest_wait, self.settings.first_wait * 2 ** max(0, doublings))
-        wait = max(retry_after(error), wait * random.uniform(0.75, 1.25))
+        wait = max(min(retry_after(error), PATIENCE), wait * random.uniform(0.75, 1.25))
         if limited:
             self._pace.slow(began, wait)
         return wait
@@ -223,5 +225,5 @@ def _request(model: str, sent: Sent, asked: Asked) -> dict[str, Any]:
 def _only(served: list[str], endpoint: Endpoint) -> str:
     if len(served) == 1:
         return served[0]
-    offered = f"; it serves {', '.join(served[:8])}" if served else ""
+    offered = f"; it serves {', '.join(served[:8])}" if served else "; it lists none (is the address right?)"
     raise ModelRefused(f"name a model for {endpoint.where} with --model or TORA_MODEL{offered}")
