@@ -89,7 +89,9 @@ async def reason(state: State, runtime: Runtime[Context]) -> Command[Literal["re
     if turn.answer is not None and ctx.prompt.code != "program":
         return _go("verify", step, found=turn.answer)
     if call.finish_reason == "length":
-        return _fail(ctx, "truncated", "the reply was cut by the token limit (--max-tokens)", step)
+        context = 0 < call.usage.completion_tokens < budget.tokens
+        by = "the model's context, which is full" if context else "the token limit (--max-tokens)"
+        return _fail(ctx, "truncated", f"the reply was cut by {by}", step)
     if steps and steps[-1]["kind"] == "retry" and steps[-1]["reason"] == "no_box":
         return _fail(ctx, "no_code" if ctx.prompt.code == "program" else "no_answer", "asked again in vain", step)
     why: Literal["bad_call", "no_box"] = "bad_call" if turn.unreadable else "no_box"

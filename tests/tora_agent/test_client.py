@@ -19,7 +19,7 @@ from tora_agent.dialects import Sent
 from tora_agent.errors import ContextFull, ModelError, ModelRefused, ModelUnavailable
 from tora_agent.model import ClientSettings, Endpoint, Model
 from tora_agent.model.scripted import ScriptedServer
-from tora_agent.steps import ModelCall
+from tora_agent.steps import Asked, ModelCall
 
 KEY = "a-made-up-key-that-must-not-show"
 TEXT = "one two  three\nfour five six"
@@ -500,6 +500,44 @@ async def test_a_full_context_is_an_error_of_its_own() -> None:
     assert len(served.requests) == 1
 
 
+TOO_MANY = "This model's maximum context length is 1000 tokens. However, you requested "
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (TOO_MANY + "{total} tokens (400 in the messages, {asked} in the completion).", [900, 600]),
+        ("'max_tokens' is too large: {asked}. " + TOO_MANY + "too many: your request has 400 input tokens", [900, 600]),
+        # This count is only as much as the server has looked at.
+        (TOO_MANY + "{asked} output tokens and your prompt contains at least {rest} input tokens", [900, 450]),
+        ("max_tokens is too large: {asked}. This model supports at most 600 completion tokens.", [900, 450]),
+    ],
+)
+async def test_as_many_tokens_are_asked_for_as_there_is_room(words: str, asked: list[int]) -> None:
+    async def chat(request: web.Request) -> web.StreamResponse:
+        most = (await request.json())["max_tokens"]
+        if most <= 600:
+            return whole("fine", "length")
+        said = words.format(asked=most, total=most + 400, rest=1001 - most)
+        return refusal(400, said, type="BadRequestError", code=400, param="max_tokens")
+
+    async with serving(chat) as served, Model(served.endpoint(), QUICK) as model:
+        call = await ask(model, max_tokens=900)
+    assert [request["max_tokens"] for request in served.requests] == asked
+    assert call.asked and call.asked.max_tokens == asked[-1]
+
+
+@pytest.mark.anyio
+async def test_a_prompt_that_leaves_no_room_fills_the_context() -> None:
+    said = f"{TOO_MANY}1980 tokens (980 in the messages, 1000 in the completion)."
+    chat = answering(lambda: refusal(400, said))
+    async with serving(chat) as served, Model(served.endpoint(), QUICK) as model:
+        with pytest.raises(ContextFull):
+            await ask(model, max_tokens=1000)
+    assert len(served.requests) == 1
+
+
 @pytest.mark.anyio
 async def test_another_bad_request_is_not_tried_again() -> None:
     chat = answering(lambda: refusal(400, "messages: too\nmany", type="invalid_request_error"))
@@ -556,6 +594,34 @@ async def test_an_unsupported_parameter_is_left_out_from_then_on(parameter: str)
     assert replies == ["fine", "fine"]
     first, second, third = served.requests
     assert second == third == {key: value for key, value in first.items() if key != parameter}
+
+
+@pytest.mark.anyio
+async def test_the_log_says_what_was_sent_and_not_what_was_meant() -> None:
+    async with serving(picky("stop", "temperature", "seed")) as served, Model(served.endpoint(), QUICK) as model:
+        call = await ask(model, stop=("x",), max_tokens=40)
+    assert call.asked == Asked(max_tokens=40, temperature=None, seed=None, stop=[])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, {"message": 'Invalid JSON payload received. Unknown name "seed": Cannot find field.'}),
+        (400, {"message": "Unrecognized request argument supplied: seed"}),
+        (400, {"message": "Argument not supported on this model: seed"}),
+        (422, {"message": {"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "not permitted"}]}}),
+        (422, {"message": "seed: Extra inputs are not permitted"}),
+    ],
+)
+async def test_a_parameter_is_unsupported_in_whatever_words(status: int, error: dict[str, Any]) -> None:
+    async def chat(request: web.Request) -> web.StreamResponse:
+        refused = web.json_response({"error": error}, status=status)
+        return refused if "seed" in await request.json() else whole("fine")
+
+    async with serving(chat) as served, Model(served.endpoint(), QUICK) as model:
+        assert (await ask(model)).raw == "fine"
+    assert len(served.requests) == 2
 
 
 @pytest.mark.anyio

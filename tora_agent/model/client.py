@@ -17,7 +17,7 @@ from tora_agent.model.pace import Pace
 from tora_agent.model.reply import CutReply, OnText, read_stream, read_whole, without_echo
 from tora_agent.model.settings import ClientSettings
 from tora_agent.model.spending import Spending
-from tora_agent.model.trouble import PATIENCE, explain, retry_after, said
+from tora_agent.model.trouble import PATIENCE, explain, fewer_tokens, retry_after, said, unwanted
 from tora_agent.steps import Asked, ModelCall
 
 if TYPE_CHECKING:
@@ -110,10 +110,7 @@ class Model:
         the new reply from its start. Raises `ModelRefused` (`BudgetSpent` among them), `ModelUnavailable` (retries used
         up), `ContextFull`, or `ModelError` for a bad request.
         """
-        asked = Asked(
-            max_tokens=max_tokens, temperature=temperature, seed=seed, stop=list(sent.stop), continued=sent.continued
-        )
-        request = _request(self.name, sent, asked)
+        request = _request(self.name, sent) | {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
         if self._cassette and (kept := self._cassette.find(request)):
             self._note(kept)
             if on_text:
@@ -125,17 +122,14 @@ class Model:
         begun = sent.messages[-1]["content"] if sent.continued else ""
         on_text = without_echo(on_text, begun) if on_text and begun else on_text
         call = await self._try(request, on_text, tries or self.settings.tries)
-        call = call.model_copy(update={"raw": call.raw.removeprefix(begun)})
-        if self._renamed.get("stop", "stop") is None:
-            asked = asked.model_copy(update={"stop": []})
-        call = call.model_copy(update={"asked": asked, "usage": self.spending.priced(call.usage)})
+        call = call.model_copy(update={"raw": call.raw.removeprefix(begun), "usage": self.spending.priced(call.usage)})
         self._note(call)
         if self._cassette:
             self._cassette.keep(request, call)
         return call
 
     async def _try(self, request: dict[str, Any], on_text: OnText | None, tries: int) -> ModelCall:
-        """Ask until there is a whole reply."""
+        """Ask until there is a whole reply; it says what it was asked at last."""
         failed = 0
         while True:
             async with self._pace.turn() as began:
@@ -146,9 +140,12 @@ class Model:
                     await self._pace.succeed()
                     if self._adapt_to_thought(call, sent):
                         continue
-                    return call.model_copy(update={"seconds": time.monotonic() - began})
+                    return call.model_copy(update={"seconds": time.monotonic() - began, "asked": _asked(sent)})
                 except (openai.OpenAIError, aiohttp.ClientError, CutReply, ValueError) as error:
                     if self._adapt(error, sent):
+                        continue
+                    if fewer := fewer_tokens(error, request["max_tokens"]):
+                        request = request | {"max_tokens": fewer}
                         continue
                     failed += 1
                     wait = self._wait(error, began, failed, tries)
@@ -179,10 +176,8 @@ class Model:
 
     def _adapt(self, error: Exception, sent: dict[str, Any]) -> bool:
         """Whether `error` says that this endpoint wants a parameter of `sent` otherwise, and we now know how."""
-        parameter = getattr(error, "param", None)
-        if not isinstance(error, openai.BadRequestError) or not str(error.code).startswith("unsupported"):
-            return False
-        if parameter not in _OPTIONAL or parameter not in sent:
+        parameter = unwanted(error, [key for key in _OPTIONAL if key in sent])
+        if parameter is None:
             return False
         self._renamed[parameter] = "max_completion_tokens" if parameter == "max_tokens" else None
         return True
@@ -214,12 +209,21 @@ class Model:
         return explain(error, self.endpoint.where, self.name, self._client.api_key)
 
 
-def _request(model: str, sent: Sent, asked: Asked) -> dict[str, Any]:
+def _request(model: str, sent: Sent) -> dict[str, Any]:
     request: dict[str, Any] = {"model": model, "messages": sent.messages}
-    request |= {"max_tokens": asked.max_tokens, "temperature": asked.temperature, "seed": asked.seed}
-    request |= {"stop": asked.stop} if asked.stop else {}
+    request |= {"stop": list(sent.stop)} if sent.stop else {}
     request |= {"tools": list(sent.tools)} if sent.tools else {}
     return request | (_CONTINUE if sent.continued else {})
+
+
+def _asked(sent: dict[str, Any]) -> Asked:
+    return Asked(
+        max_tokens=sent.get("max_tokens", sent.get("max_completion_tokens")),
+        temperature=sent.get("temperature"),
+        seed=sent.get("seed"),
+        stop=sent.get("stop", []),
+        continued=sent["messages"][-1]["role"] == "assistant",
+    )
 
 
 def _only(served: list[str], endpoint: Endpoint) -> str:

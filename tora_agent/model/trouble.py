@@ -12,6 +12,14 @@ from tora_agent.errors import ContextFull, ModelError, ModelRefused, ModelUnavai
 
 PATIENCE = 3600.0
 """Seconds that a server may ask to wait: a run that has to wait for longer is paused."""
+LEAST = 64
+"""Tokens that are worth asking for."""
+_TOO_MANY = re.compile(r"\bmax_(?:completion_|new_)?tokens\b|completion|output tokens", re.IGNORECASE)
+_CONTEXT = re.compile(r"context length (?:is|of) (\d+)")
+_PROMPT = re.compile(r"(?<!at least )\b(\d+) (?:in the messages|input tokens|tokens from the input)")
+_UNKNOWN = re.compile(
+    r"unsupported|not support|unknown|unrecognized|unexpected|not permitted|not allowed|cannot find", re.IGNORECASE
+)
 _TIMEOUT = "no answer in time"
 _PASSING = (408, 409, 425, 429)
 _FULL = ("context length", "context size", "context window", "exceed_context", "prompt is too long", "model length")
@@ -39,6 +47,32 @@ def explain(error: Exception, where: str, model: str, key: str) -> ModelError:
     if words == _TIMEOUT:
         return ModelUnavailable(f"{where} keeps failing: {words}; check the server, or raise --silence-seconds")
     return ModelUnavailable(f"{where} keeps failing: {words}; check the server, then go on with --resume")
+
+
+def unwanted(error: Exception, parameters: list[str]) -> str | None:
+    """The one of the `parameters` of a request that the server does not take, if `error` says so."""
+    if not isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError):
+        return None
+    if str(error.code).startswith("unsupported") and error.param in parameters:
+        return error.param
+    words = str(error.body)
+    quoted = r"""['"`]{0}\b['"`]|: {0}\b|\b{0}: |(?:parameter|argument)s? {0}\b"""
+    named = [each for each in parameters if re.search(quoted.format(each), words)]
+    return named[0] if len(named) == 1 and _UNKNOWN.search(words) else None
+
+
+def fewer_tokens(error: Exception, asked: int) -> int | None:
+    """How many tokens to ask for instead, where `error` says that `asked` are too many beside the prompt.
+
+    Several servers (vLLM) refuse such a request rather than stop where the context is full. Half as many where they do
+    not say how many there is room for; None where it is the prompt that is too long.
+    """
+    words = _cause(error)
+    if not isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError) or not _TOO_MANY.search(words):
+        return None
+    context, prompt = _CONTEXT.search(words), _PROMPT.search(words)
+    fewer = int(context[1]) - int(prompt[1]) if context and prompt else asked // 2
+    return fewer if LEAST <= fewer < asked else None
 
 
 def said(error: BaseException, key: str) -> str:
