@@ -119,6 +119,9 @@ class Live:
         # A line that begins with a backtick may become a fence: wait for its end.
         if prose.rpartition("\n")[2].lstrip().startswith("`"):
             prose = prose.rpartition("\n")[0]
+        if not (prose.startswith(self._shown) or self._shown.startswith(prose)):  # that was a thought, which is over
+            self.console.print()
+            self._shown = ""
         if prose.startswith(self._shown):
             self.console.out(prose[len(self._shown) :], end="", highlight=False)
             self._shown = prose

@@ -148,6 +148,50 @@ async def test_checks_are_asked_for_in_a_fence_in_every_dialect(box: Sandbox) ->
         assert (made.answer, made.state) == ("42", "True"), dialect
 
 
+@pytest.mark.parametrize("dialect", ["fence", "turns", "tools"])
+async def test_a_thought_within_the_reply_is_logged_and_not_sent_back(box: Sandbox, dialect: str) -> None:
+    thought = f"<think>{block('print(0)')} or \\boxed{{0}}</think>"
+    call = {"content": f"{thought}Look.", "tool_calls": ["print(1)"]}
+    first = call if dialect == "tools" else thought + block("print(1)", "Look.")
+    made, requests = await rollout(box, dialect, first, thought + r"So \boxed{1}.")
+    assert made.answer == "1"
+    assert [step.result.stdout for step in made.steps if isinstance(step, Output)] == ["1\n"]
+    (begun, *_) = (step for step in made.steps if isinstance(step, Reasoning))
+    assert thought in begun.call.raw and begun.text == "Look."
+    assert "think" not in json.dumps(requests[-1]["messages"])
+
+
+async def test_a_stop_within_a_thought_is_not_sent_again() -> None:
+    turn = f"<think>{block('print(0)')}\n```output\n0\n```</think>It is \\boxed{{0}}."
+    async with ScriptedServer(script({"match": "", "turns": [turn]})) as server, model_at(server) as model:
+        call = await ask(model, stop=("```output",))
+        assert [request.get("stop") for request in server.requests] == [["```output"], None]
+    assert (call.raw, call.asked and call.asked.stop) == (turn, [])
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_a_thought_goes_back_to_an_endpoint_that_wants_it_and_to_no_other(box: Sandbox, wanted: bool) -> None:
+    said = "The `reasoning_content` in the thinking mode must be passed back to the API."
+
+    async def chat(request: web.Request) -> web.StreamResponse:
+        before = [each for each in (await request.json())["messages"] if each["role"] == "assistant"]
+        if wanted and not all("reasoning_content" in each for each in before):
+            return web.json_response({"error": {"message": said, "code": "invalid_request_error"}}, status=400)
+        if sum("tool_calls" in each for each in before) > 1:
+            return reply(r"So \boxed{42}.")
+        return reply(tool_calls=[CALL], reasoning_content="Multiply.")
+
+    async with serving(chat) as served, Model(served.endpoint()) as model:
+        agent = Agent(model, box, AgentSettings(prompt="tora", shots=1, dialect="tools"))
+        made = await agent.rollout(Problem(problem=QUESTION))
+    assert made.answer == "42"
+    thoughts = [
+        each.get("reasoning_content") for each in served.requests[-1]["messages"] if each["role"] == "assistant"
+    ]
+    # The example's two messages have none.
+    assert thoughts == (["", "", "Multiply."] if wanted else [None] * 3)
+
+
 # auto
 
 

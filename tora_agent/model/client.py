@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import aiohttp
 import openai
 
+from tora_agent.dialects.fences import spoken
 from tora_agent.errors import ModelRefused, ModelUnavailable
 from tora_agent.model.cassette import Cassette
 from tora_agent.model.endpoint import Endpoint
@@ -17,7 +18,7 @@ from tora_agent.model.pace import Pace
 from tora_agent.model.reply import CutReply, OnText, read_stream, read_whole, without_echo
 from tora_agent.model.settings import ClientSettings
 from tora_agent.model.spending import Spending
-from tora_agent.model.trouble import PATIENCE, explain, fewer_tokens, retry_after, said, unwanted
+from tora_agent.model.trouble import PATIENCE, explain, fewer_tokens, retry_after, said, unwanted, wants_thought
 from tora_agent.steps import Asked, ModelCall
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Model:
         self._cassette = Cassette(self.settings.cassette) if self.settings.cassette else None
         self._renamed: dict[str, str | None] = {}
         """Request parameters this endpoint wants under another name, or (None) not at all."""
+        self._wants_thought = False
+        """Whether it wants back what the model thought before it called tools (DeepSeek); others would refuse that."""
         self._client = openai.AsyncOpenAI(
             api_key=endpoint.api_key or "EMPTY",
             base_url=endpoint.address or OPENAI,
@@ -172,10 +175,14 @@ class Model:
 
     def _adapted(self, request: dict[str, Any]) -> dict[str, Any]:
         named = {self._renamed.get(key, key): value for key, value in request.items()}
-        return {key: value for key, value in named.items() if key is not None}
+        messages = [_with_thought(each, self._wants_thought) for each in request["messages"]]
+        return {key: value for key, value in named.items() if key is not None} | {"messages": messages}
 
     def _adapt(self, error: Exception, sent: dict[str, Any]) -> bool:
-        """Whether `error` says that this endpoint wants a parameter of `sent` otherwise, and we now know how."""
+        """Whether `error` says that this endpoint wants something of `sent` otherwise, and we now know how."""
+        if not self._wants_thought and wants_thought(error):
+            self._wants_thought = True
+            return True
         parameter = unwanted(error, [key for key in _OPTIONAL if key in sent])
         if parameter is None:
             return False
@@ -187,10 +194,11 @@ class Model:
 
         The model that reasons apart from its reply needs none: what follows its code is cut on this side.
         """
-        if not call.reasoning or "stop" not in sent:
+        said = spoken(call.raw)
+        if "stop" not in sent or not (call.reasoning or said != call.raw):
             return False
         self._renamed["stop"] = None
-        return not call.raw and not call.tool_calls and call.finish_reason == "stop"
+        return not said and not call.tool_calls and call.finish_reason == "stop"
 
     def _wait(self, error: Exception, began: float, failed: int, tries: int) -> float:
         """Seconds to wait before the next try. Raises the `ModelError` that stands for `error` where none is due."""
@@ -214,6 +222,12 @@ def _request(model: str, sent: Sent) -> dict[str, Any]:
     request |= {"stop": list(sent.stop)} if sent.stop else {}
     request |= {"tools": list(sent.tools)} if sent.tools else {}
     return request | (_CONTINUE if sent.continued else {})
+
+
+def _with_thought(message: dict[str, Any], wanted: bool) -> dict[str, Any]:
+    if wanted and message["role"] == "assistant":
+        return {"reasoning_content": ""} | message
+    return {key: value for key, value in message.items() if key != "reasoning_content"}
 
 
 def _asked(sent: dict[str, Any]) -> Asked:

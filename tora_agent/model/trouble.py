@@ -20,6 +20,7 @@ _PROMPT = re.compile(r"(?<!at least )\b(\d+) (?:in the messages|input tokens|tok
 _UNKNOWN = re.compile(
     r"unsupported|not support|unknown|unrecognized|unexpected|not permitted|not allowed|cannot find", re.IGNORECASE
 )
+_THOUGHT_MISSING = re.compile(r"missing\W+reasoning_content|reasoning_content\b.* must be passed", re.IGNORECASE)
 _TIMEOUT = "no answer in time"
 _PASSING = (408, 409, 425, 429)
 _FULL = ("context length", "context size", "context window", "exceed_context", "prompt is too long", "model length")
@@ -59,6 +60,11 @@ def unwanted(error: Exception, parameters: list[str]) -> str | None:
     quoted = r"""['"`]{0}\b['"`]|: {0}\b|\b{0}: |(?:parameter|argument)s? {0}\b"""
     named = [each for each in parameters if re.search(quoted.format(each), words)]
     return named[0] if len(named) == 1 and _UNKNOWN.search(words) else None
+
+
+def wants_thought(error: Exception) -> bool:
+    """Whether the server asks for the `reasoning_content` of earlier replies."""
+    return isinstance(error, openai.BadRequestError) and bool(_THOUGHT_MISSING.search(_cause(error)))
 
 
 def fewer_tokens(error: Exception, asked: int) -> int | None:
