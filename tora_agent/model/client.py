@@ -71,7 +71,7 @@ class Model:
     async def _get_name(self) -> None:
         where = self.endpoint.where
         if self.settings.replay_only and self._cassette:
-            self.name = (not self.endpoint.embedded and self.name) or self._cassette.served(where) or ""
+            self.name = self.name or self._cassette.served(where) or ""
             return
         served = await self._served()
         self.name = self.name or _only(served, self.endpoint)
