@@ -26,6 +26,9 @@ from tora_agent.model import Model
 from tora_agent.settings import AgentSettings
 from tora_agent.steps import Answer, Code, Failure, FailureKind, Output, Reasoning, Request, Retry
 
+RESTARTED = 1_000_003
+"""What is added to the seed of an attempt that begins anew: one more would be the seed of the next sample's first."""
+
 
 class State(TypedDict, total=False):
     """What flows through the graph: JSON types only."""
@@ -74,7 +77,7 @@ async def reason(state: State, runtime: Runtime[Context]) -> Command[Literal["re
             ctx.dialect.send(messages, ctx.prompt),
             max_tokens=budget.tokens,
             temperature=ctx.settings.temperature,
-            seed=ctx.settings.seed + sum(step["kind"] == "retry" and step["restart"] for step in steps),
+            seed=ctx.settings.seed + RESTARTED * sum(step["kind"] == "retry" and step["restart"] for step in steps),
             on_text=(lambda text: runtime.stream_writer({"text": text})) if ctx.stream else None,
         )
     except ContextFull as error:

@@ -16,6 +16,7 @@ from tora_agent.agent import Agent, Problem
 from tora_agent.conversation import EMPTY
 from tora_agent.dialects import DIALECTS
 from tora_agent.dialects.probe import choose_dialect
+from tora_agent.errors import ModelUnavailable
 from tora_agent.model import ClientSettings, Model
 from tora_agent.model.scripted import ScriptedServer
 from tora_agent.settings import AgentSettings
@@ -226,6 +227,16 @@ async def test_auto_asks_the_endpoint(tools: web.Response, continued: web.Respon
         dialect, said = await choose_dialect("auto", model)
     assert dialect.name == chosen
     assert why.split(".*")[0] in said and why.split(".*")[-1] in said
+
+
+@pytest.mark.parametrize("fault", ["rate_limit", "stall"])
+async def test_auto_takes_no_passing_fault_for_an_inability(fault: str) -> None:
+    async with (
+        ScriptedServer(script({"match": "", "turns": [{"fault": fault}]})) as server,
+        model_at(server, silence_seconds=0.3) as model,
+    ):
+        with pytest.raises(ModelUnavailable):
+            await choose_dialect("auto", model)
 
 
 async def test_a_dialect_that_is_named_costs_no_call() -> None:
