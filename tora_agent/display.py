@@ -97,6 +97,8 @@ class Live:
     def __call__(self, event: dict[str, Any]) -> None:
         """Take one event."""
         self._waiting.stop()
+        if "note" in event:
+            return self.console.print(Text(event["note"], "dim"))
         if "step" not in event:
             return self._stream(event["text"])
         step = event["step"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,9 @@ from aiohttp import web
 from prompts import load_prompt
 from sandbox import Sandbox
 from tests.conftest import model_at, script
+from tests.evals.making import jsonl, row
+from tests.evals.running import serving as serving_apart
+from tests.evals.running import tora_in
 from tests.tora_agent.test_client import ask, serving
 from tora_agent.agent import Agent, Problem
 from tora_agent.conversation import EMPTY
@@ -243,3 +247,14 @@ async def test_a_dialect_that_is_named_costs_no_call() -> None:
     async with ScriptedServer(script({"match": "", "turns": ["x"]})) as server, model_at(server) as model:
         dialect, said = await choose_dialect("fence", model)
         assert (dialect.name, said, server.requests) == ("fence", "as asked for (--dialect)", [])
+
+
+def test_auto_says_what_it_chose_and_why(engine: object, tmp_path: Path) -> None:
+    jsonl(tmp_path / "own.jsonl", row(1))
+    turns = [{"match": "Use the tool", "turns": ["54173879"]}, {"match": "Count", "turns": ["1, 2"]}]
+    with serving_apart(script(*turns, {"match": "", "turns": [r"So \boxed{1}."]})) as server:
+        where = ("--base-url", server.base_url, "--model", "scripted", "--dialect", "auto", "--shots", 0)
+        said = "dialect turns: the model called no tool when told to; the endpoint begins a new turn"
+        for command in (("solve", "1?", "--prompt", "tora"), ("eval", "sample", "--data", "own.jsonl")):
+            done = tora_in(tmp_path, *command, *where)
+            assert (done.status, said in " ".join(done.out.split())) == (0, True), done.out + done.err

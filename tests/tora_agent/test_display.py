@@ -30,3 +30,11 @@ def test_the_reply_follows_the_thought_that_stands_in_it(opened: str) -> None:
 
 def test_a_reply_that_begins_anew_is_shown_anew() -> None:
     assert shown("It is", None, "It is 1.").endswith("asking again)\nIt is 1.")
+
+
+def test_a_note_stands_on_a_line_of_its_own() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    with Live(console) as live:
+        live({"note": "dialect turns: [it] had to be"})
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == "dialect turns: [it] had to be\n"

@@ -45,7 +45,7 @@ def test_a_cost_limit_needs_a_price() -> None:
         Spending(ClientSettings(max_cost=1.0)).price_of("my-own")
 
 
-@pytest.mark.parametrize("text", ["2", "a,b", "1,2,3", "-1,2"])
+@pytest.mark.parametrize("text", ["2", "a,b", "1,2,3", "-1,2", "inf,2", "1,nan"])
 def test_a_wrong_price_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--price"):
         Price.parse(text)

@@ -42,12 +42,15 @@ def chat_command(given: dict[str, Any], console: Console) -> int:
     folder, setup = _setup(given)
     checked_prompt(setup.settings)
     endpoint, client = choose_endpoint(setup.model, setup.base_url), client_settings(given)
-    fetch_if_embedded(endpoint)
+    if not client.replay_only:
+        fetch_if_embedded(endpoint)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # at the prompt, too, where Ctrl-C does not end it
     with asyncio.Runner() as runner:
         opened = Chat.open(folder, setup, endpoint, client)
         with console.status("starting the model and the sandbox"):
             chat = runner.run(opened.__aenter__())
+        if chat.chosen:
+            console.print(Text(chat.chosen, "dim"), soft_wrap=True)
         try:
             _Loop(chat, runner, console).serve()
         finally:
