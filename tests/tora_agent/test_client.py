@@ -162,6 +162,20 @@ async def test_reasoning_under_its_newer_name() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True])
+async def test_reasoning_in_parts_of_the_content(stream: bool) -> None:
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "let me think"}]}
+    content: list[Any] = [thought, {"type": "text", "text": "si"}, {"type": "text", "text": "x"}]
+    lines = [chunk({"content": content[:1]}), chunk({"content": content[1:]}), chunk({"content": "!"}, "stop")]
+    events = web.Response(text="".join(lines), content_type="text/event-stream")
+    message = {"role": "assistant", "content": [*content, {"type": "text", "text": "!"}]}
+    body = web.json_response({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+    async with serving(answering(lambda: events if stream else body)) as served, Model(served.endpoint()) as model:
+        call = await ask(model, [] if stream else None)
+    assert (call.raw, call.reasoning) == ("six!", "let me think")
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("content", ["six", "", None])
 async def test_a_reply_with_the_fewest_fields_is_enough(content: str | None) -> None:
     async with serving(answering(lambda: whole(content))) as served, Model(served.endpoint()) as model:
@@ -265,7 +279,7 @@ async def test_a_reply_without_a_finish_reason_is_not_whole(stream: bool) -> Non
     "body",
     [
         *("{}", '{"choices": []}', "null", "<html>a web page</html>", "", "[" * 100_000),
-        '{"choices": [{"message": {"content": ["x"]}, "finish_reason": "stop"}]}',
+        '{"choices": [{"message": {"content": [["x"]]}, "finish_reason": "stop"}]}',
         '{"choices": [{"message": "x", "finish_reason": "stop"}]}',
     ],
 )

@@ -129,6 +129,11 @@ async def test_a_call_that_cannot_be_read_is_told_so(box: Sandbox, call: dict[st
     assert made.steps[0].call.tool_calls[0].arguments == call["arguments"]
 
 
+async def test_calls_that_can_never_be_read_come_to_no_answer(box: Sandbox) -> None:
+    made, _ = await rollout(box, "tools", {"tool_calls": [{"arguments": '{"code": print(42'}]}, max_rounds=3)
+    assert (made.answer, made.failure, made.usage.calls) == (None, "out_of_rounds", 3)
+
+
 async def test_a_model_that_writes_a_fence_instead_of_a_call_is_understood(box: Sandbox) -> None:
     made, requests = await rollout(box, "tools", block("print(6 * 7)"), r"So \boxed{42}.")
     assert made.answer == "42"

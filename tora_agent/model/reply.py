@@ -78,7 +78,7 @@ def read_whole(answer: str) -> ModelCall:
         raise CutReply(f"no chat completion, but {answer[:60]!r}") from error
     choice, message = whole.choices[0], whole.choices[0].message
     calls = [_tool_call(each.function) for each in message.tool_calls or ()]
-    return _call(message.content, _reasoning(message), calls, choice.finish_reason, whole, whole.usage)
+    return _call(_said(message), _reasoning(message), calls, choice.finish_reason, whole, whole.usage)
 
 
 async def read_stream(stream: AsyncIterator[object], on_text: OnText) -> ModelCall:
@@ -90,13 +90,13 @@ async def read_stream(stream: AsyncIterator[object], on_text: OnText) -> ModelCa
         head, usage = head if head.model else chunk, chunk.usage or usage
         for piece in chunk.choices or ():
             finish, delta = piece.finish_reason or finish, piece.delta or _Message()
-            thought += _valid(_reasoning(delta))
+            thought += _reasoning(delta)
             for part in delta.tool_calls or ():
                 number = part.index or 0
                 before, more = calls.get(number, ToolCall(name="", arguments="")), _tool_call(part.function)
                 joined = {"name": before.name + more.name, "arguments": before.arguments + more.arguments}
                 calls[number] = ToolCall(**joined)
-            if new := _valid(delta.content):
+            if new := _said(delta):
                 text += new
                 on_text(new)
     return _call(text, thought, [calls[index] for index in sorted(calls)], finish, head, usage)
@@ -130,8 +130,8 @@ def without_echo(on_text: OnText, begun: str) -> OnText:
 
 
 def _call(
-    text: Any,
-    reasoning: Any,
+    text: str,
+    reasoning: str,
     tool_calls: list[ToolCall],
     finish: str | None,
     head: _Head,
@@ -144,8 +144,8 @@ def _call(
     used = usage or _Usage()
     counted = Usage(calls=1, prompt_tokens=used.prompt_tokens or 0, completion_tokens=used.completion_tokens or 0)
     return ModelCall(
-        raw=_valid(text),
-        reasoning=_valid(reasoning),
+        raw=text,
+        reasoning=reasoning,
         tool_calls=tool_calls,
         finish_reason=finish,
         usage=counted,
@@ -162,9 +162,25 @@ def _tool_call(function: _Function) -> ToolCall:
     return ToolCall(name=_valid(function.name), arguments=_valid(arguments))
 
 
-def _reasoning(message: _Message) -> Any:
+def _said(message: _Message) -> str:
+    return "".join(_text_of(part) for part in _parts(message.content))
+
+
+def _reasoning(message: _Message) -> str:
+    """What was thought: a field of the message, or (Mistral) parts of its content."""
     extra = message.model_extra or {}
-    return extra.get("reasoning") or extra.get("reasoning_content") or ""
+    if found := extra.get("reasoning") or extra.get("reasoning_content"):
+        return _valid(found)
+    thoughts = [part.get("thinking") for part in _parts(message.content) if isinstance(part, dict)]
+    return "".join(_text_of(piece) for thought in thoughts for piece in _parts(thought))
+
+
+def _parts(content: Any) -> list[Any]:
+    return content if isinstance(content, list) else [content]
+
+
+def _text_of(part: Any) -> str:
+    return _valid(part.get("text") if isinstance(part, dict) else part)
 
 
 def _valid(text: Any) -> str:
