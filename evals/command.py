@@ -144,6 +144,9 @@ class _Bar:
         self.run, self._total, self._done = run, total, len(done)
         self._right = sum(grade.verdict is Verdict.CORRECT for grade in done)
         self.console.print(f"run: {run.folder}", soft_wrap=True, highlight=False, markup=False)
+        if run.manifest.settings.dialect == "auto":
+            chosen = f"dialect {run.manifest.dialect}: {run.manifest.dialect_reason}"
+            self.console.print(chosen, soft_wrap=True, highlight=False, markup=False)
         self._progress.update(self._task, description="no sample yet", total=total, completed=len(done))
 
     def count(self, trajectory: Trajectory, grade: Grade) -> None:

@@ -119,6 +119,8 @@ async def _make(fork: Fork, log_dir: Path, on_event: OnEvent) -> tuple[Run, Grad
     sandbox = Sandbox(Limits(cell_seconds=fork.settings.cell_seconds), isolation=fork.settings.isolation)
     async with Grader() as grader, sandbox as box, open_model(fork.endpoint, ClientSettings()) as model:
         dialect, why = await choose_dialect(fork.settings.dialect, model)
+        if fork.settings.dialect == "auto":
+            on_event({"note": f"dialect {dialect.name}: {why}"})
         agent = Agent(model, box, fork.settings, dialect)
         kept = kept_steps(old, fork.step, dialect, fork.settings.prompt)
         new = await agent.rollout(problem, on_event=on_event, begin=kept)

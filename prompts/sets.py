@@ -13,7 +13,10 @@ from jinja2 import Environment, StrictUndefined, Template, TemplateError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 Message = dict[str, str]
-"""`{"role": "system" | "user" | "assistant" | "output", "content": text}`, where an output is what a cell printed."""
+"""`{"role": "system" | "user" | "assistant" | "output", "content": text}`, where an output is what a cell printed.
+
+What a model thought before it wrote an assistant's message may stand beside it, as `reasoning_content`.
+"""
 _JINJA = Environment(undefined=StrictUndefined, keep_trailing_newline=False)
 
 

@@ -28,7 +28,8 @@ from tora_agent.steps import State, Step, Trajectory, Usage
 RECURSION_LIMIT = 100_000
 """Steps of the graph: the rounds are limited by the budget, the cells of one reply by its tokens."""
 OnEvent = Callable[[dict[str, Any]], None]
-"""Takes live events: {"text": piece of the model's reply, None to begin anew} or {"step": a step as JSON types}."""
+"""Takes live events: {"text": piece of the model's reply, None to begin anew}, {"step": a step as JSON types}, or
+{"note": a line on what was chosen}."""
 
 
 class Problem(BaseModel):
@@ -172,7 +173,9 @@ async def solve_async(
     endpoint = choose_endpoint(model, base_url)
     sandbox = Sandbox(Limits(cell_seconds=settings.cell_seconds), isolation=settings.isolation)
     async with sandbox as box, open_model(endpoint, client) as opened:
-        dialect, _ = await choose_dialect(settings.dialect, opened)
+        dialect, why = await choose_dialect(settings.dialect, opened)
+        if on_event and settings.dialect == "auto":
+            on_event({"note": f"dialect {dialect.name}: {why}"})
         trajectory = await Agent(opened, box, settings, dialect).rollout(problem, on_event=on_event)
     verified = {"True": True, "False": False}.get(trajectory.state or "")
     return Solution(answer=trajectory.answer, verified=verified, trajectory=trajectory, usage=trajectory.usage)

@@ -23,8 +23,10 @@ def conversation(
     messages = list(begin)
     for step in steps:
         if step["kind"] == "reasoning":
-            text = dialect.read(ModelCall.model_validate(step["call"]), prompt).text
-            messages.append({"role": "assistant", "content": text if text.strip() else EMPTY})
+            call = ModelCall.model_validate(step["call"])
+            text = dialect.read(call, prompt).text
+            thought = {"reasoning_content": call.reasoning} if call.reasoning else {}
+            messages.append({"role": "assistant", "content": text if text.strip() else EMPTY} | thought)
         elif step["kind"] == "output":
             messages.append({"role": "output", "content": step["text"]})
         elif step["kind"] == "retry" and step["restart"]:

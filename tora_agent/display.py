@@ -99,6 +99,8 @@ class Live:
     def __call__(self, event: dict[str, Any]) -> None:
         """Take one event."""
         self._waiting.stop()
+        if "note" in event:
+            return self.console.print(Text(event["note"], "dim"))
         if "step" not in event:
             return self._stream(event["text"])
         step = event["step"]
@@ -123,6 +125,9 @@ class Live:
         # A line that begins with a backtick may become a fence: wait for its end.
         if prose.rpartition("\n")[2].lstrip().startswith("`"):
             prose = prose.rpartition("\n")[0]
+        if not (prose.startswith(self._shown) or self._shown.startswith(prose)):  # that was a thought, which is over
+            self.console.print()
+            self._shown = ""
         if prose.startswith(self._shown):
             self.console.out(prose[len(self._shown) :], end="", highlight=False)
             self._shown = prose

@@ -26,6 +26,9 @@ from tora_agent.model import Model
 from tora_agent.settings import AgentSettings
 from tora_agent.steps import Answer, Code, Failure, FailureKind, Output, Reasoning, Request, Retry
 
+RESTARTED = 1_000_003
+"""What is added to the seed of an attempt that begins anew: one more would be the seed of the next sample's first."""
+
 
 class State(TypedDict, total=False):
     """What flows through the graph: JSON types only."""
@@ -74,7 +77,7 @@ async def reason(state: State, runtime: Runtime[Context]) -> Command[Literal["re
             ctx.dialect.send(messages, ctx.prompt),
             max_tokens=budget.tokens,
             temperature=ctx.settings.temperature,
-            seed=ctx.settings.seed + sum(step["kind"] == "retry" and step["restart"] for step in steps),
+            seed=ctx.settings.seed + RESTARTED * sum(step["kind"] == "retry" and step["restart"] for step in steps),
             on_text=(lambda text: runtime.stream_writer({"text": text})) if ctx.stream else None,
         )
     except ContextFull as error:
@@ -89,7 +92,9 @@ async def reason(state: State, runtime: Runtime[Context]) -> Command[Literal["re
     if turn.answer is not None and ctx.prompt.code != "program":
         return _go("verify", step, found=turn.answer)
     if call.finish_reason == "length":
-        return _fail(ctx, "truncated", "the reply was cut by the token limit (--max-tokens)", step)
+        context = 0 < call.usage.completion_tokens < budget.tokens
+        by = "the model's context, which is full" if context else "the token limit (--max-tokens)"
+        return _fail(ctx, "truncated", f"the reply was cut by {by}", step)
     if steps and steps[-1]["kind"] == "retry" and steps[-1]["reason"] == "no_box":
         return _fail(ctx, "no_code" if ctx.prompt.code == "program" else "no_answer", "asked again in vain", step)
     why: Literal["bad_call", "no_box"] = "bad_call" if turn.unreadable else "no_box"

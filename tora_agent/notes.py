@@ -53,6 +53,6 @@ def _short(seconds: float, steps: list[dict[str, Any]], prompt: PromptSet, setti
     """What is left, if that is little."""
     left = budgets.left(settings, since_request(steps))
     rest = left.seconds - seconds
-    if left.rounds > SHORT_ROUNDS and rest > SHORT_SHARE * settings.max_seconds:
+    if left.rounds <= 0 or (left.rounds > SHORT_ROUNDS and rest > SHORT_SHARE * settings.max_seconds):
         return ""
     return render(prompt.notes.short, rounds=left.rounds, seconds=max(0, round(rest)))

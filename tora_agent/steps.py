@@ -42,11 +42,11 @@ class Usage(_Model):
 
 
 class Asked(_Model):
-    """The settings of one request, as they were sent."""
+    """The settings of one request, as they were sent; None for those that the endpoint does not take."""
 
-    max_tokens: int
-    temperature: float
-    seed: int
+    max_tokens: int | None
+    temperature: float | None
+    seed: int | None
     stop: list[str] = []
     continued: bool = False
     """Whether the model was to go on within its own turn."""

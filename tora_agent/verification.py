@@ -11,7 +11,7 @@ from prompts import load_prompt
 from prompts.sets import render
 from sandbox import CellResult
 from tora_agent.check_function import CHECK_MIME
-from tora_agent.dialects.fences import prose
+from tora_agent.dialects.fences import prose, spoken
 from tora_agent.errors import ContextFull
 from tora_agent.independence import void
 from tora_agent.steps import ModelCall, State, StateSource, Usage, Verification
@@ -47,7 +47,7 @@ async def check(
     messages = prompt.start(None, problem=problem, answer=answer)
     if refused:
         again = render(prompt.void, tools=False, reason=refused.void)
-        messages += [{"role": "assistant", "content": refused.call.raw}, {"role": "user", "content": again}]
+        messages += [{"role": "assistant", "content": spoken(refused.call.raw)}, {"role": "user", "content": again}]
     try:
         call = await ctx.model.complete(
             ctx.dialect.send(messages, prompt),
@@ -62,7 +62,7 @@ async def check(
     )
     code = ctx.dialect.read(call, prompt).code
     if code is None:
-        return made.model_copy(update=_read_prose(call.raw))
+        return made.model_copy(update=_read_prose(spoken(call.raw)))
     async with ctx.fresh_session() as session:
         await session.run(CHECK_FUNCTION)
         result = await session.run(code, timeout=ctx.settings.cell_seconds)

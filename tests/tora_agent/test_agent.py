@@ -24,7 +24,7 @@ from tora_agent.errors import ModelRefused, ModelUnavailable, UsageError
 from tora_agent.model import Endpoint, Model
 from tora_agent.model.scripted import ScriptedServer
 from tora_agent.settings import AgentSettings
-from tora_agent.steps import Output, Reasoning, Retry, Trajectory, Usage, Verification
+from tora_agent.steps import Failure, Output, Reasoning, Retry, Trajectory, Usage, Verification
 from tora_agent.verification import read_state
 
 QUESTION = "How many pebbles are there?"
@@ -237,6 +237,14 @@ async def test_a_reply_cut_by_the_token_limit_is_truncated(box: Sandbox, reply: 
     assert made.outcome == (None, None, "truncated")
     assert made.trajectory.truncated
     assert made.trajectory.usage.completion_tokens == 4
+    assert "(--max-tokens)" in made.steps(Failure)[0].message
+
+
+@pytest.mark.anyio
+async def test_a_reply_cut_before_the_token_limit_filled_the_context(box: Sandbox) -> None:
+    made = await rollout(box, [{"content": "one two", "finish_reason": "length"}])
+    assert made.outcome == (None, None, "truncated")
+    assert "context" in made.steps(Failure)[0].message
 
 
 @pytest.mark.anyio

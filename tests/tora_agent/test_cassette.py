@@ -11,7 +11,7 @@ from tests.evals.making import jsonl, row
 from tests.evals.running import serving, tora_in
 from tests.tora_agent.test_client import ask, scripted
 from tora_agent.errors import ModelRefused, UsageError
-from tora_agent.model import ClientSettings, Endpoint, Model
+from tora_agent.model import ClientSettings, Endpoint, Model, open_model
 
 pytestmark = pytest.mark.anyio
 
@@ -57,6 +57,19 @@ async def test_the_only_model_of_an_endpoint_is_remembered(tmp_path: Path) -> No
     async with Model(endpoint, ClientSettings(cassette=tmp_path, replay_only=True)) as model:
         assert model.name == "scripted"
         assert await ask(model) == first
+
+
+async def test_embedded_models_may_share_a_cassette(tmp_path: Path) -> None:
+    names = {"one/small.gguf": "small", "two/large.gguf": "large", "": "qwen2.5-coder-1.5b-instruct-q4_k_m"}
+    for name in names.values():
+        async with scripted(f"said by {name}") as server:
+            endpoint = Endpoint(model=name, base_url=server.base_url, api_key="k")
+            async with Model(endpoint, ClientSettings(cassette=tmp_path)) as model:
+                await ask(model)
+    for wanted, name in names.items():
+        settings = ClientSettings(cassette=tmp_path, replay_only=True)
+        async with open_model(Endpoint(model=wanted, embedded=True), settings) as model:
+            assert (model.name, (await ask(model)).raw) == (name, f"said by {name}")
 
 
 async def test_a_damaged_reply_is_named(tmp_path: Path) -> None:

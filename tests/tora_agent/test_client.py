@@ -19,7 +19,7 @@ from tora_agent.dialects import Sent
 from tora_agent.errors import ContextFull, ModelError, ModelRefused, ModelUnavailable
 from tora_agent.model import ClientSettings, Endpoint, Model
 from tora_agent.model.scripted import ScriptedServer
-from tora_agent.steps import ModelCall
+from tora_agent.steps import Asked, ModelCall
 
 KEY = "a-made-up-key-that-must-not-show"
 TEXT = "one two  three\nfour five six"
@@ -162,6 +162,20 @@ async def test_reasoning_under_its_newer_name() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True])
+async def test_reasoning_in_parts_of_the_content(stream: bool) -> None:
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "let me think"}]}
+    content: list[Any] = [thought, {"type": "text", "text": "si"}, {"type": "text", "text": "x"}]
+    lines = [chunk({"content": content[:1]}), chunk({"content": content[1:]}), chunk({"content": "!"}, "stop")]
+    events = web.Response(text="".join(lines), content_type="text/event-stream")
+    message = {"role": "assistant", "content": [*content, {"type": "text", "text": "!"}]}
+    body = web.json_response({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+    async with serving(answering(lambda: events if stream else body)) as served, Model(served.endpoint()) as model:
+        call = await ask(model, [] if stream else None)
+    assert (call.raw, call.reasoning) == ("six!", "let me think")
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("content", ["six", "", None])
 async def test_a_reply_with_the_fewest_fields_is_enough(content: str | None) -> None:
     async with serving(answering(lambda: whole(content))) as served, Model(served.endpoint()) as model:
@@ -216,13 +230,17 @@ async def test_lone_surrogates_become_valid_text(stream: bool) -> None:
         {"fault": "html_error"},
         {"fault": "cut_stream"},
         {"fault": "malformed_json"},
+        {"fault": "stall"},
     ],
     ids=lambda fault: "-".join(map(str, fault.values())),
 )
 async def test_a_passing_fault_is_survived(fault: dict[str, Any], stream: bool) -> None:
     pieces: list[str | None] = []
     wait = fault.get("retry_after", 0.005)
-    async with scripted({"content": TEXT, "times": 1} | fault) as server, model_at(server) as model:
+    async with (
+        scripted({"content": TEXT, "times": 1} | fault) as server,
+        model_at(server, silence_seconds=0.5) as model,
+    ):
         started = time.monotonic()
         call = await ask(model, pieces if stream else None)
         assert time.monotonic() - started >= wait
@@ -231,7 +249,7 @@ async def test_a_passing_fault_is_survived(fault: dict[str, Any], stream: bool) 
     assert (call.raw, call.finish_reason) == (TEXT, "stop")
     if stream:
         last = "".join(piece or "|" for piece in pieces).split("|")
-        begun = "one two  three" if fault["fault"] in ("cut_stream", "malformed_json") else ""
+        begun = "one two  three" if fault["fault"] in ("cut_stream", "malformed_json", "stall") else ""
         assert last == [begun, TEXT]
 
 
@@ -261,7 +279,7 @@ async def test_a_reply_without_a_finish_reason_is_not_whole(stream: bool) -> Non
     "body",
     [
         *("{}", '{"choices": []}', "null", "<html>a web page</html>", "", "[" * 100_000),
-        '{"choices": [{"message": {"content": ["x"]}, "finish_reason": "stop"}]}',
+        '{"choices": [{"message": {"content": [["x"]]}, "finish_reason": "stop"}]}',
         '{"choices": [{"message": "x", "finish_reason": "stop"}]}',
     ],
 )
@@ -272,6 +290,79 @@ async def test_a_reply_without_a_message_is_not_whole(body: str) -> None:
         with pytest.raises(ModelUnavailable, match="keeps failing"):
             await ask(model)
     assert len(served.requests) == 3
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("reason", ["abort", "error"])
+async def test_a_reply_that_the_server_broke_off_is_not_whole(reason: str) -> None:
+    async with serving(answering(lambda: whole("half", reason))) as served, Model(served.endpoint(), QUICK) as model:
+        with pytest.raises(ModelUnavailable, match="broke off"):
+            await ask(model)
+    assert len(served.requests) == 3
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("null", "[]", "3", '{"choices": 3}', '{"x": 1}', '{"error": {"message": "boom"}}'),
+        '{"choices": [{"index": 0, "delta": {"content": 5}, "finish_reason": "stop"}]}',
+        '{"choices": [{"index": 0, "delta": {"tool_calls": [3]}, "finish_reason": "stop"}]}',
+    ],
+)
+async def test_a_stream_of_something_else_is_no_reply(line: str) -> None:
+    page = answering(lambda: web.Response(text=f"data: {line}\n\n", content_type="text/event-stream"))
+    async with serving(page) as served, Model(served.endpoint(), QUICK) as model:
+        with pytest.raises(ModelUnavailable, match="keeps failing"):
+            await ask(model, [])
+    assert len(served.requests) == 3
+
+
+@asynccontextmanager
+async def sending(answer: bytes) -> AsyncIterator[Endpoint]:
+    """A server that answers a chat with these bytes and hangs up."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        missing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        writer.write(missing if head.startswith(b"GET") else answer)
+        writer.close()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        yield Endpoint(model="m", base_url=address, api_key=KEY)
+
+
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+HALF = chunk({"content": "a word"})[:60].encode()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"", "Server disconnected"),
+        (b"this is not HTTP\r\n\r\n", "Bad status line"),
+        (EVENTS + b"%x\r\n%b" % (len(HALF), HALF), "Not enough data"),
+    ],
+    ids=["nothing", "garbage", "in mid-token"],
+)
+async def test_a_connection_that_breaks_is_tried_again_and_named(answer: bytes, words: str, stream: bool) -> None:
+    async with sending(answer) as endpoint, Model(endpoint, QUICK) as model:
+        with pytest.raises(ModelUnavailable, match=words) as caught:
+            await ask(model, [] if stream else None)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.anyio
+async def test_arguments_that_are_not_a_text_are_read_all_the_same() -> None:
+    call = {"function": {"name": "python", "arguments": {"code": "1"}}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    usage = {"prompt_tokens": None}
+    body = {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}], "usage": usage}
+    async with serving(answering(lambda: web.json_response(body))) as served, Model(served.endpoint()) as model:
+        assert (await ask(model)).tool_calls[0].arguments == '{"code": "1"}'
 
 
 @pytest.mark.anyio
@@ -298,6 +389,48 @@ async def test_what_only_the_user_can_mend_is_refused_at_once(fault: str, words:
             await ask(model, [] if stream else None)
         assert len(server.requests) == 1
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("seconds", ["7200", "inf"])
+async def test_a_rate_limit_of_hours_is_not_waited_for(seconds: str) -> None:
+    """The daily limit of a free tier, for instance: a run that waits for it looks like one that hangs."""
+    limit = answering(
+        lambda: web.json_response({"error": "free calls used up"}, status=429, headers={"Retry-After": seconds})
+    )
+    async with serving(limit) as served, Model(served.endpoint(), QUICK) as model:
+        with pytest.raises(ModelRefused, match=r"limits the rate for .* h: free calls used up"):
+            await ask(model)
+    assert len(served.requests) == 1
+
+
+@pytest.mark.anyio
+async def test_an_address_without_chats_is_no_unknown_model() -> None:
+    async with scripted("x") as server:
+        endpoint = Endpoint(model="m", base_url=server.base_url.removesuffix("/v1"), api_key=KEY)
+        async with Model(endpoint, QUICK) as model:
+            with pytest.raises(ModelRefused, match=r"has no chat completions.*ends in /v1"):
+                await ask(model)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"error": "slow down"}, "slow down"),
+        ({"detail": "no such page"}, "no such page"),
+        ([{"error": {"code": 9, "message": "used up"}}], "used up"),
+        ({"error": {"message": "odd", "code": {}, "type": []}}, "odd"),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 405, 413, 429, 500])
+async def test_the_servers_own_words_are_told(status: int, body: Any, words: str) -> None:
+    refused = answering(lambda: web.json_response(body, status=status))
+    async with serving(refused) as served, Model(served.endpoint(), QUICK) as model:
+        with pytest.raises(ModelError, match=words) as caught:
+            await ask(model)
+    assert isinstance(caught.value, ModelUnavailable) == (status in (429, 500))
+    assert len(served.requests) == (3 if status in (429, 500) else 1)
 
 
 @pytest.mark.anyio
@@ -381,6 +514,44 @@ async def test_a_full_context_is_an_error_of_its_own() -> None:
     assert len(served.requests) == 1
 
 
+TOO_MANY = "This model's maximum context length is 1000 tokens. However, you requested "
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (TOO_MANY + "{total} tokens (400 in the messages, {asked} in the completion).", [900, 600]),
+        ("'max_tokens' is too large: {asked}. " + TOO_MANY + "too many: your request has 400 input tokens", [900, 600]),
+        # This count is only as much as the server has looked at.
+        (TOO_MANY + "{asked} output tokens and your prompt contains at least {rest} input tokens", [900, 450]),
+        ("max_tokens is too large: {asked}. This model supports at most 600 completion tokens.", [900, 450]),
+    ],
+)
+async def test_as_many_tokens_are_asked_for_as_there_is_room(words: str, asked: list[int]) -> None:
+    async def chat(request: web.Request) -> web.StreamResponse:
+        most = (await request.json())["max_tokens"]
+        if most <= 600:
+            return whole("fine", "length")
+        said = words.format(asked=most, total=most + 400, rest=1001 - most)
+        return refusal(400, said, type="BadRequestError", code=400, param="max_tokens")
+
+    async with serving(chat) as served, Model(served.endpoint(), QUICK) as model:
+        call = await ask(model, max_tokens=900)
+    assert [request["max_tokens"] for request in served.requests] == asked
+    assert call.asked and call.asked.max_tokens == asked[-1]
+
+
+@pytest.mark.anyio
+async def test_a_prompt_that_leaves_no_room_fills_the_context() -> None:
+    said = f"{TOO_MANY}1980 tokens (980 in the messages, 1000 in the completion)."
+    chat = answering(lambda: refusal(400, said))
+    async with serving(chat) as served, Model(served.endpoint(), QUICK) as model:
+        with pytest.raises(ContextFull):
+            await ask(model, max_tokens=1000)
+    assert len(served.requests) == 1
+
+
 @pytest.mark.anyio
 async def test_another_bad_request_is_not_tried_again() -> None:
     chat = answering(lambda: refusal(400, "messages: too\nmany", type="invalid_request_error"))
@@ -437,6 +608,34 @@ async def test_an_unsupported_parameter_is_left_out_from_then_on(parameter: str)
     assert replies == ["fine", "fine"]
     first, second, third = served.requests
     assert second == third == {key: value for key, value in first.items() if key != parameter}
+
+
+@pytest.mark.anyio
+async def test_the_log_says_what_was_sent_and_not_what_was_meant() -> None:
+    async with serving(picky("stop", "temperature", "seed")) as served, Model(served.endpoint(), QUICK) as model:
+        call = await ask(model, stop=("x",), max_tokens=40)
+    assert call.asked == Asked(max_tokens=40, temperature=None, seed=None, stop=[])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, {"message": 'Invalid JSON payload received. Unknown name "seed": Cannot find field.'}),
+        (400, {"message": "Unrecognized request argument supplied: seed"}),
+        (400, {"message": "Argument not supported on this model: seed"}),
+        (422, {"message": {"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "not permitted"}]}}),
+        (422, {"message": "seed: Extra inputs are not permitted"}),
+    ],
+)
+async def test_a_parameter_is_unsupported_in_whatever_words(status: int, error: dict[str, Any]) -> None:
+    async def chat(request: web.Request) -> web.StreamResponse:
+        refused = web.json_response({"error": error}, status=status)
+        return refused if "seed" in await request.json() else whole("fine")
+
+    async with serving(chat) as served, Model(served.endpoint(), QUICK) as model:
+        assert (await ask(model)).raw == "fine"
+    assert len(served.requests) == 2
 
 
 @pytest.mark.anyio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +12,15 @@ from aiohttp import web
 from prompts import load_prompt
 from sandbox import Sandbox
 from tests.conftest import model_at, script
+from tests.evals.making import jsonl, row
+from tests.evals.running import serving as serving_apart
+from tests.evals.running import tora_in
 from tests.tora_agent.test_client import ask, serving
 from tora_agent.agent import Agent, Problem
 from tora_agent.conversation import EMPTY
 from tora_agent.dialects import DIALECTS
 from tora_agent.dialects.probe import choose_dialect
+from tora_agent.errors import ModelUnavailable
 from tora_agent.model import ClientSettings, Model
 from tora_agent.model.scripted import ScriptedServer
 from tora_agent.settings import AgentSettings
@@ -139,6 +144,11 @@ async def test_a_call_that_cannot_be_read_is_told_so(box: Sandbox, call: dict[st
     assert made.steps[0].call.tool_calls[0].arguments == call["arguments"]
 
 
+async def test_calls_that_can_never_be_read_come_to_no_answer(box: Sandbox) -> None:
+    made, _ = await rollout(box, "tools", {"tool_calls": [{"arguments": '{"code": print(42'}]}, max_rounds=3)
+    assert (made.answer, made.failure, made.usage.calls) == (None, "out_of_rounds", 3)
+
+
 async def test_a_model_that_writes_a_fence_instead_of_a_call_is_understood(box: Sandbox) -> None:
     made, requests = await rollout(box, "tools", block("print(6 * 7)"), r"So \boxed{42}.")
     assert made.answer == "42"
@@ -161,6 +171,50 @@ async def test_checks_are_asked_for_in_a_fence_in_every_dialect(box: Sandbox) ->
             settings = AgentSettings(prompt="csv", shots=0, dialect=dialect, independence=False)
             made = await Agent(model, box, settings).rollout(Problem(problem=QUESTION))
         assert (made.answer, made.state) == ("42", "True"), dialect
+
+
+@pytest.mark.parametrize("dialect", ["fence", "turns", "tools"])
+async def test_a_thought_within_the_reply_is_logged_and_not_sent_back(box: Sandbox, dialect: str) -> None:
+    thought = f"<think>{block('print(0)')} or \\boxed{{0}}</think>"
+    call = {"content": f"{thought}Look.", "tool_calls": ["print(1)"]}
+    first = call if dialect == "tools" else thought + block("print(1)", "Look.")
+    made, requests = await rollout(box, dialect, first, thought + r"So \boxed{1}.")
+    assert made.answer == "1"
+    assert [step.result.stdout for step in made.steps if isinstance(step, Output)] == ["1\n"]
+    (begun, *_) = (step for step in made.steps if isinstance(step, Reasoning))
+    assert thought in begun.call.raw and begun.text == "Look."
+    assert "think" not in json.dumps(requests[-1]["messages"])
+
+
+async def test_a_stop_within_a_thought_is_not_sent_again() -> None:
+    turn = f"<think>{block('print(0)')}\n```output\n0\n```</think>It is \\boxed{{0}}."
+    async with ScriptedServer(script({"match": "", "turns": [turn]})) as server, model_at(server) as model:
+        call = await ask(model, stop=("```output",))
+        assert [request.get("stop") for request in server.requests] == [["```output"], None]
+    assert (call.raw, call.asked and call.asked.stop) == (turn, [])
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_a_thought_goes_back_to_an_endpoint_that_wants_it_and_to_no_other(box: Sandbox, wanted: bool) -> None:
+    said = "The `reasoning_content` in the thinking mode must be passed back to the API."
+
+    async def chat(request: web.Request) -> web.StreamResponse:
+        before = [each for each in (await request.json())["messages"] if each["role"] == "assistant"]
+        if wanted and not all("reasoning_content" in each for each in before):
+            return web.json_response({"error": {"message": said, "code": "invalid_request_error"}}, status=400)
+        if sum("tool_calls" in each for each in before) > 1:
+            return reply(r"So \boxed{42}.")
+        return reply(tool_calls=[CALL], reasoning_content="Multiply.")
+
+    async with serving(chat) as served, Model(served.endpoint()) as model:
+        agent = Agent(model, box, AgentSettings(prompt="tora", shots=1, dialect="tools"))
+        made = await agent.rollout(Problem(problem=QUESTION))
+    assert made.answer == "42"
+    thoughts = [
+        each.get("reasoning_content") for each in served.requests[-1]["messages"] if each["role"] == "assistant"
+    ]
+    # The example's two messages have none.
+    assert thoughts == (["", "", "Multiply."] if wanted else [None] * 3)
 
 
 # auto
@@ -199,7 +253,28 @@ async def test_auto_asks_the_endpoint(tools: web.Response, continued: web.Respon
     assert why.split(".*")[0] in said and why.split(".*")[-1] in said
 
 
+@pytest.mark.parametrize("fault", ["rate_limit", "stall"])
+async def test_auto_takes_no_passing_fault_for_an_inability(fault: str) -> None:
+    async with (
+        ScriptedServer(script({"match": "", "turns": [{"fault": fault}]})) as server,
+        model_at(server, silence_seconds=0.3) as model,
+    ):
+        with pytest.raises(ModelUnavailable):
+            await choose_dialect("auto", model)
+
+
 async def test_a_dialect_that_is_named_costs_no_call() -> None:
     async with ScriptedServer(script({"match": "", "turns": ["x"]})) as server, model_at(server) as model:
         dialect, said = await choose_dialect("fence", model)
         assert (dialect.name, said, server.requests) == ("fence", "as asked for (--dialect)", [])
+
+
+def test_auto_says_what_it_chose_and_why(engine: object, tmp_path: Path) -> None:
+    jsonl(tmp_path / "own.jsonl", row(1))
+    turns = [{"match": "Use the tool", "turns": ["54173879"]}, {"match": "Count", "turns": ["1, 2"]}]
+    with serving_apart(script(*turns, {"match": "", "turns": [r"So \boxed{1}."]})) as server:
+        where = ("--base-url", server.base_url, "--model", "scripted", "--dialect", "auto", "--shots", 0)
+        said = "dialect turns: the model called no tool when told to; the endpoint begins a new turn"
+        for command in (("solve", "1?", "--prompt", "tora"), ("eval", "sample", "--data", "own.jsonl")):
+            done = tora_in(tmp_path, *command, *where)
+            assert (done.status, said in " ".join(done.out.split())) == (0, True), done.out + done.err

@@ -110,3 +110,19 @@ def test_without_code_blocks_are_prose_and_nothing_is_cut() -> None:
 def test_an_empty_reply() -> None:
     turn = read_reply("")
     assert (turn.text, turn.prose, turn.code, turn.answer, turn.cut) == ("", "", None, None, "")
+
+
+THOUGHT = "Maybe\n```python\nprint(0)\n```\nor \\boxed{0}?"
+
+
+@pytest.mark.parametrize("opened", ["<think>\n", "\n<think>", ""])
+def test_a_thought_is_neither_run_nor_an_answer(opened: str) -> None:
+    turn = read_reply(f"{opened}{THOUGHT}\n</think>\n\nLook.\n```python\nprint(1)\n```")
+    assert (turn.codes, turn.text) == (("print(1)",), "Look.\n```python\nprint(1)\n```")
+    assert read_reply(f"{opened}{THOUGHT}</think>It is \\boxed{{1}}.").answer == "1"
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_thought_that_does_not_end_is_all_there_is(complete: bool) -> None:
+    turn = read_reply(f"<think>{THOUGHT}", complete=complete)
+    assert (turn.text, turn.codes, turn.answer) == ("", (), None)

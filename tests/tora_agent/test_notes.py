@@ -33,6 +33,11 @@ async def test_what_is_left_is_told_when_it_is_little(box: Sandbox) -> None:
     assert [step.left.rounds for step in made.steps(Reasoning)] == [4, 3, 2, 1]
 
 
+async def test_nothing_is_told_where_no_reply_is_left(box: Sandbox) -> None:
+    made = await rollout(box, [run("print(1)")], max_rounds=1)
+    assert [step.text for step in made.steps(Output)] == ["1"]
+
+
 async def test_little_time_is_told_too(box: Sandbox) -> None:
     made = await rollout(box, [run("import time\ntime.sleep(1.5)\nprint(1)"), r"\boxed{1}"], max_seconds=1.8)
     assert made.steps(Output)[0].text == "1\n(Left: 7 replies, 0 seconds.)"

@@ -245,6 +245,53 @@ async def test_no_entry_matches() -> None:
     assert "'Primes? " + "y" * 72 + "'" in caught.value.message
 
 
+# Completions
+
+
+async def completed(asker: Asker, prompt: Any, **options: Any) -> Any:
+    return await asker.client.completions.create(model="scripted", prompt=prompt, **options)
+
+
+@pytest.mark.anyio
+async def test_a_text_is_completed() -> None:
+    async with serving(script_of(TEXT, match="hello")) as asker:
+        whole = await completed(asker, "Say hello.")
+        cut = await completed(asker, "Say hello.", stop=["four"], max_tokens=2)
+    assert (whole.object, whole.choices[0].text, whole.choices[0].finish_reason) == ("text_completion", TEXT, "stop")
+    assert (whole.usage.prompt_tokens, whole.usage.completion_tokens) == (2, 6)
+    assert (cut.choices[0].text, cut.choices[0].finish_reason) == ("one two", "length")
+
+
+@pytest.mark.anyio
+async def test_outputs_in_a_text_count_its_turns() -> None:
+    example = "Q: old\n```python\n0\n```\n```output\n0\n```\nSo 0.\n"
+    first = "Q: new\nLook.\n```python\n1\n```\n"
+    async with serving(script_of("one", "two", match="new")) as asker:
+        texts = [(await completed(asker, example + text)).choices[0].text for text in ("Q: new\n", first)]
+        after = await completed(asker, f"{example}{first}```output\n1\n```\n")
+    assert [*texts, after.choices[0].text] == ["one", "one", "two"]
+
+
+@pytest.mark.anyio
+async def test_several_texts_are_completed_in_order() -> None:
+    entries = [{"match": name, "turns": [f"said {name}"]} for name in ("a", "b")]
+    async with serving(Script.model_validate({"entries": entries})) as asker:
+        answer = await completed(asker, ["b", "a", "b"])
+    assert [(each.index, each.text) for each in answer.choices] == [(0, "said b"), (1, "said a"), (2, "said b")]
+    assert answer.usage.total_tokens == 9
+
+
+@pytest.mark.anyio
+async def test_completions_meet_faults_too() -> None:
+    async with serving(script_of({"content": TEXT, "fault": "rate_limit", "times": 1})) as asker:
+        with pytest.raises(openai.RateLimitError):
+            await completed(asker, "x")
+        assert (await completed(asker, "x")).choices[0].text == TEXT
+        for odd in ({"stream": True}, {"echo": True}):
+            with pytest.raises(openai.BadRequestError):
+                await completed(asker, "x", **odd)
+
+
 @pytest.mark.anyio
 async def test_fifty_at_once() -> None:
     entries = [{"match": f"<{n}>", "turns": [f"a{n} b c", f"second {n}"]} for n in range(50)]

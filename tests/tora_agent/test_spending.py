@@ -32,6 +32,9 @@ def test_the_table_knows_dated_names_and_others_cost_nothing_known() -> None:
         spending = Spending(ClientSettings())
         spending.price_of(name)
         assert spending.priced(Usage(prompt_tokens=MILLION)).cost == price_table()["gpt-4o"].prompt
+    first = Spending(ClientSettings())
+    first.price_of("gpt-4o-2024-05-13")  # which was, and is, dearer than the later ones
+    assert first.priced(Usage(prompt_tokens=MILLION)).cost == price_table()["gpt-4o-2024-05-13"].prompt == 5
     unknown = Spending(ClientSettings())
     unknown.price_of("my-own")
     assert unknown.priced(Usage(prompt_tokens=MILLION)).cost is None
@@ -42,7 +45,7 @@ def test_a_cost_limit_needs_a_price() -> None:
         Spending(ClientSettings(max_cost=1.0)).price_of("my-own")
 
 
-@pytest.mark.parametrize("text", ["2", "a,b", "1,2,3", "-1,2"])
+@pytest.mark.parametrize("text", ["2", "a,b", "1,2,3", "-1,2", "inf,2", "1,nan"])
 def test_a_wrong_price_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--price"):
         Price.parse(text)

@@ -62,6 +62,8 @@ class Chat:
     def __init__(self, folder: Path, setup: Setup, model: Model, box: Sandbox, dialect: Dialect, graph: Any) -> None:
         self.folder, self.setup, self.model, self.box = folder, setup, model, box
         self._dialect, self._graph = dialect, graph
+        self.chosen = ""
+        """What `--dialect auto` chose, and why."""
         self._prompt = checked_prompt(setup.settings)
         self._kernel = AsyncExitStack()
         self._session: Session | None = None
@@ -75,10 +77,11 @@ class Chat:
             limits = Limits(cell_seconds=settings.cell_seconds)
             box = await stack.enter_async_context(Sandbox(limits, isolation=settings.isolation))
             model = await stack.enter_async_context(open_model(endpoint, client))
-            dialect, _ = await choose_dialect(settings.dialect, model)
+            dialect, why = await choose_dialect(settings.dialect, model)
             stack.callback(_create(folder, setup).close)
             saver = await stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(folder / "steps.sqlite")))
             chat = cls(folder, setup, model, box, dialect, build_graph(saver))
+            chat.chosen = f"dialect {dialect.name}: {why}" if settings.dialect == "auto" else ""
             stack.push_async_callback(chat.drop_kernel)
             yield chat
 

@@ -51,6 +51,8 @@ def chat_command(given: dict[str, Any], console: Console) -> int:
         opened = Chat.open(folder, setup, endpoint, client)
         with console.status("starting the model and the sandbox"):
             chat = runner.run(opened.__aenter__())
+        if chat.chosen:
+            console.print(Text(chat.chosen, "dim"), soft_wrap=True)
         try:
             _Loop(chat, runner, console).serve()
         finally:

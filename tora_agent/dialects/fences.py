@@ -43,8 +43,9 @@ def read_reply(reply: str, *, code: bool = True, complete: bool = True) -> Turn:
     """Split `reply` at its first complete code block.
 
     With `code=False` blocks are prose and nothing is cut. `complete` says that the model ended by itself: then a
-    block left open at the very end is taken as closed.
+    block left open at the very end is taken as closed. What the model only thought is no part of the turn.
     """
+    reply = spoken(reply)
     opening = _first_code(reply) if code else None
     if opening is None:
         return Turn(reply, reply, (), last_box(prose(reply)))
@@ -60,6 +61,17 @@ def read_reply(reply: str, *, code: bool = True, complete: bool = True) -> Turn:
         answer=None,
         cut=reply[closing.end() :].strip() if closing else "",
     )
+
+
+def spoken(reply: str) -> str:
+    """`reply` without the thought that it begins with, where the server does not part the two.
+
+    A thought ends with </think>; <think> may be missing, because some chat templates write it before the model begins.
+    """
+    _, closing, rest = reply.partition("</think>")
+    if closing:
+        return rest.lstrip("\n")
+    return "" if reply.lstrip().startswith("<think>") else reply
 
 
 def _first_code(reply: str) -> re.Match[str] | None:

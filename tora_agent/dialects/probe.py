@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import openai
+
 from tora_agent.dialects import DIALECTS, Dialect, Sent
 from tora_agent.dialects.tools import PYTHON, code_of
 from tora_agent.errors import ContextFull, ModelError, ModelRefused
@@ -17,7 +19,7 @@ _BEGUN, _NEXT = "1, 2, 3, 4, 5, 50, 51,", "52"
 async def choose_dialect(name: str, model: Model) -> tuple[Dialect, str]:
     """The dialect `name`, and why it was chosen; `auto` costs up to two short calls.
 
-    Raises `ModelRefused` where no call can succeed.
+    Raises `ModelRefused` where no call can succeed, `ModelUnavailable` where none gets through.
     """
     if name != "auto":
         return DIALECTS[name], "as asked for (--dialect)"
@@ -33,18 +35,20 @@ async def choose_dialect(name: str, model: Model) -> tuple[Dialect, str]:
 async def _calls_tools(model: Model) -> tuple[bool, str]:
     sent = Sent([{"role": "user", "content": _COMPUTE}], tools=(PYTHON,))
     try:
-        call = await _ask(model, sent)
+        call = await _ask(model, sent, max_tokens=2048)  # a reasoning model thinks before it calls
     except _Unable as error:
         return False, f"the endpoint takes no tools ({error})"
     if any(code_of(each) for each in call.tool_calls):
         return True, "the model calls tools"
+    if call.finish_reason == "length":
+        return False, "the model had called no tool after 2048 tokens"
     return False, "the model called no tool when told to"
 
 
 async def _continues(model: Model) -> tuple[bool, str]:
     messages = [{"role": "user", "content": _COUNT}, {"role": "assistant", "content": _BEGUN}]
     try:
-        call = await _ask(model, Sent(messages, continued=True))
+        call = await _ask(model, Sent(messages, continued=True), max_tokens=200)
     except _Unable as error:
         return False, f"the endpoint does not continue a turn ({error})"
     if call.raw.strip().startswith(_NEXT):
@@ -56,10 +60,12 @@ class _Unable(Exception):
     """The endpoint rejects such a request."""
 
 
-async def _ask(model: Model, sent: Sent) -> ModelCall:
+async def _ask(model: Model, sent: Sent, max_tokens: int) -> ModelCall:
     try:
-        return await model.complete(sent, max_tokens=200, temperature=0.0, seed=0, tries=2)
+        return await model.complete(sent, max_tokens=max_tokens, temperature=0.0, seed=0, tries=2)
     except (ModelRefused, ContextFull):
         raise
     except ModelError as error:
+        if isinstance(error.__cause__, openai.RateLimitError | openai.APIConnectionError):
+            raise  # which says nothing about what the endpoint can do
         raise _Unable(str(error)) from error

@@ -11,7 +11,7 @@ from prompts import PromptSet
 from prompts.sets import Message
 from tora_agent.answers import last_box
 from tora_agent.dialects.base import Sent, alternating, read_fenced
-from tora_agent.dialects.fences import Turn, fenced, prose, split_blocks
+from tora_agent.dialects.fences import Turn, fenced, prose, split_blocks, spoken
 from tora_agent.dialects.turns import Turns, sent_as_user
 from tora_agent.steps import ModelCall, ToolCall
 
@@ -46,9 +46,10 @@ class Tools:
         if not call.tool_calls:
             return read_fenced(call, prompt)
         codes = tuple(code for each in call.tool_calls if (code := code_of(each)) is not None)
-        text = "\n\n".join([*([call.raw.strip()] if call.raw.strip() else []), *map(fenced, codes)])
-        answer = None if codes else last_box(prose(call.raw))
-        return Turn(text, call.raw, codes, answer, unreadable=not codes)
+        said = spoken(call.raw)
+        text = "\n\n".join([*([said.strip()] if said.strip() else []), *map(fenced, codes)])
+        answer = None if codes else last_box(prose(said))
+        return Turn(text, said, codes, answer, unreadable=not codes)
 
 
 def code_of(call: ToolCall) -> str | None:
@@ -81,7 +82,7 @@ def _sent(messages: list[Message], prompt: PromptSet) -> Iterator[dict[str, Any]
             ]  # nine digits: what the strictest server takes
             number += outputs
             calls = [_call(id, code) for id, code in zip(waiting, codes, strict=False)]
-            yield {"role": "assistant", "content": text, "tool_calls": calls}
+            yield message | {"content": text, "tool_calls": calls}
         else:
             yield dict(sent_as_user(message, prompt))
 

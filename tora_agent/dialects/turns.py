@@ -26,7 +26,7 @@ class Turns:
 
 
 def sent_as_user(message: Message, prompt: PromptSet) -> Message:
-    """`message`, an output as one of the user."""
+    """`message` without a thought, an output as one of the user."""
     if message["role"] != "output":
-        return message
+        return {"role": message["role"], "content": message["content"]}
     return {"role": "user", "content": render(prompt.output, output=message["content"])}

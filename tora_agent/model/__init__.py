@@ -27,7 +27,11 @@ async def open_model(endpoint: Endpoint, settings: ClientSettings | None = None)
     Raises `ModelRefused`, `WeightsMissing` or `UsageError`.
     """
     async with AsyncExitStack() as stack:
-        if endpoint.embedded and not (settings and settings.replay_only):
+        if endpoint.embedded and settings and settings.replay_only:
+            from tora_agent.model.weights import served_name
+
+            endpoint = endpoint.model_copy(update={"model": served_name(endpoint.model)})
+        elif endpoint.embedded:
             import asyncio
 
             from tora_agent.model.embedded import serve

@@ -7,8 +7,10 @@ import random
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+import aiohttp
 import openai
 
+from tora_agent.dialects.fences import spoken
 from tora_agent.errors import ModelRefused, ModelUnavailable
 from tora_agent.model.cassette import Cassette
 from tora_agent.model.endpoint import Endpoint
@@ -16,7 +18,7 @@ from tora_agent.model.pace import Pace
 from tora_agent.model.reply import CutReply, OnText, read_stream, read_whole, without_echo
 from tora_agent.model.settings import ClientSettings
 from tora_agent.model.spending import Spending
-from tora_agent.model.trouble import explain, retry_after, said
+from tora_agent.model.trouble import PATIENCE, explain, fewer_tokens, retry_after, said, unwanted, wants_thought
 from tora_agent.steps import Asked, ModelCall
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class Model:
         self._cassette = Cassette(self.settings.cassette) if self.settings.cassette else None
         self._renamed: dict[str, str | None] = {}
         """Request parameters this endpoint wants under another name, or (None) not at all."""
+        self._wants_thought = False
+        """Whether it wants back what the model thought before it called tools (DeepSeek); others would refuse that."""
         self._client = openai.AsyncOpenAI(
             api_key=endpoint.api_key or "EMPTY",
             base_url=endpoint.address or OPENAI,
@@ -67,7 +71,7 @@ class Model:
     async def _get_name(self) -> None:
         where = self.endpoint.where
         if self.settings.replay_only and self._cassette:
-            self.name = (not self.endpoint.embedded and self.name) or self._cassette.served(where) or ""
+            self.name = self.name or self._cassette.served(where) or ""
             return
         served = await self._served()
         self.name = self.name or _only(served, self.endpoint)
@@ -80,7 +84,7 @@ class Model:
             async with asyncio.timeout(CONNECT_SECONDS):
                 listed = await self._client.models.list(timeout=CONNECT_SECONDS)
             return [model.id for model in listed.data if model.id]
-        except (openai.APIConnectionError, TimeoutError) as error:
+        except (openai.APIConnectionError, aiohttp.ClientError, TimeoutError) as error:
             raise ModelRefused(
                 f"cannot reach {self.endpoint.where}: {said(error, self._client.api_key)}; is the server up and the "
                 "address right (--base-url, OPENAI_BASE_URL)?"
@@ -109,10 +113,7 @@ class Model:
         the new reply from its start. Raises `ModelRefused` (`BudgetSpent` among them), `ModelUnavailable` (retries used
         up), `ContextFull`, or `ModelError` for a bad request.
         """
-        asked = Asked(
-            max_tokens=max_tokens, temperature=temperature, seed=seed, stop=list(sent.stop), continued=sent.continued
-        )
-        request = _request(self.name, sent, asked)
+        request = _request(self.name, sent) | {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
         if self._cassette and (kept := self._cassette.find(request)):
             self._note(kept)
             if on_text:
@@ -124,17 +125,14 @@ class Model:
         begun = sent.messages[-1]["content"] if sent.continued else ""
         on_text = without_echo(on_text, begun) if on_text and begun else on_text
         call = await self._try(request, on_text, tries or self.settings.tries)
-        call = call.model_copy(update={"raw": call.raw.removeprefix(begun)})
-        if self._renamed.get("stop", "stop") is None:
-            asked = asked.model_copy(update={"stop": []})
-        call = call.model_copy(update={"asked": asked, "usage": self.spending.priced(call.usage)})
+        call = call.model_copy(update={"raw": call.raw.removeprefix(begun), "usage": self.spending.priced(call.usage)})
         self._note(call)
         if self._cassette:
             self._cassette.keep(request, call)
         return call
 
     async def _try(self, request: dict[str, Any], on_text: OnText | None, tries: int) -> ModelCall:
-        """Ask until there is a whole reply."""
+        """Ask until there is a whole reply; it says what it was asked at last."""
         failed = 0
         while True:
             async with self._pace.turn() as began:
@@ -145,9 +143,12 @@ class Model:
                     await self._pace.succeed()
                     if self._adapt_to_thought(call, sent):
                         continue
-                    return call.model_copy(update={"seconds": time.monotonic() - began})
-                except (openai.OpenAIError, CutReply, ValueError) as error:
+                    return call.model_copy(update={"seconds": time.monotonic() - began, "asked": _asked(sent)})
+                except (openai.OpenAIError, aiohttp.ClientError, CutReply, ValueError) as error:
                     if self._adapt(error, sent):
+                        continue
+                    if fewer := fewer_tokens(error, request["max_tokens"]):
+                        request = request | {"max_tokens": fewer}
                         continue
                     failed += 1
                     wait = self._wait(error, began, failed, tries)
@@ -161,10 +162,11 @@ class Model:
         if on_text is None:
             answer = await self._client.post("/chat/completions", cast_to=str, body=request)
             return read_whole(answer)
-        create: Any = self._client.chat.completions.create
-        options = {"stream": True, "stream_options": {"include_usage": True}}
-        stream = await create(model=request["model"], messages=(), extra_body=request, **options)
-        async with stream:
+        body = request | {"stream": True, "stream_options": {"include_usage": True}}
+        chunks = openai.AsyncStream[object]
+        async with await self._client.post(
+            "/chat/completions", cast_to=object, body=body, stream=True, stream_cls=chunks
+        ) as stream:
             return await read_stream(stream, on_text)
 
     def _note(self, call: ModelCall) -> None:
@@ -173,14 +175,16 @@ class Model:
 
     def _adapted(self, request: dict[str, Any]) -> dict[str, Any]:
         named = {self._renamed.get(key, key): value for key, value in request.items()}
-        return {key: value for key, value in named.items() if key is not None}
+        messages = [_with_thought(each, self._wants_thought) for each in request["messages"]]
+        return {key: value for key, value in named.items() if key is not None} | {"messages": messages}
 
     def _adapt(self, error: Exception, sent: dict[str, Any]) -> bool:
-        """Whether `error` says that this endpoint wants a parameter of `sent` otherwise, and we now know how."""
-        parameter = getattr(error, "param", None)
-        if not isinstance(error, openai.BadRequestError) or not str(error.code).startswith("unsupported"):
-            return False
-        if parameter not in _OPTIONAL or parameter not in sent:
+        """Whether `error` says that this endpoint wants something of `sent` otherwise, and we now know how."""
+        if not self._wants_thought and wants_thought(error):
+            self._wants_thought = True
+            return True
+        parameter = unwanted(error, [key for key in _OPTIONAL if key in sent])
+        if parameter is None:
             return False
         self._renamed[parameter] = "max_completion_tokens" if parameter == "max_tokens" else None
         return True
@@ -190,10 +194,11 @@ class Model:
 
         The model that reasons apart from its reply needs none: what follows its code is cut on this side.
         """
-        if not call.reasoning or "stop" not in sent:
+        said = spoken(call.raw)
+        if "stop" not in sent or not (call.reasoning or said != call.raw):
             return False
         self._renamed["stop"] = None
-        return not call.raw and not call.tool_calls and call.finish_reason == "stop"
+        return not said and not call.tool_calls and call.finish_reason == "stop"
 
     def _wait(self, error: Exception, began: float, failed: int, tries: int) -> float:
         """Seconds to wait before the next try. Raises the `ModelError` that stands for `error` where none is due."""
@@ -203,7 +208,7 @@ class Model:
         limited = isinstance(error, openai.RateLimitError)
         doublings = max(failed, self._pace.slowed if limited else 0) - 1
         wait: float = min(self.settings.longest_wait, self.settings.first_wait * 2 ** max(0, doublings))
-        wait = max(retry_after(error), wait * random.uniform(0.75, 1.25))
+        wait = max(min(retry_after(error), PATIENCE), wait * random.uniform(0.75, 1.25))
         if limited:
             self._pace.slow(began, wait)
         return wait
@@ -212,16 +217,31 @@ class Model:
         return explain(error, self.endpoint.where, self.name, self._client.api_key)
 
 
-def _request(model: str, sent: Sent, asked: Asked) -> dict[str, Any]:
+def _request(model: str, sent: Sent) -> dict[str, Any]:
     request: dict[str, Any] = {"model": model, "messages": sent.messages}
-    request |= {"max_tokens": asked.max_tokens, "temperature": asked.temperature, "seed": asked.seed}
-    request |= {"stop": asked.stop} if asked.stop else {}
+    request |= {"stop": list(sent.stop)} if sent.stop else {}
     request |= {"tools": list(sent.tools)} if sent.tools else {}
     return request | (_CONTINUE if sent.continued else {})
+
+
+def _with_thought(message: dict[str, Any], wanted: bool) -> dict[str, Any]:
+    if wanted and message["role"] == "assistant":
+        return {"reasoning_content": ""} | message
+    return {key: value for key, value in message.items() if key != "reasoning_content"}
+
+
+def _asked(sent: dict[str, Any]) -> Asked:
+    return Asked(
+        max_tokens=sent.get("max_tokens", sent.get("max_completion_tokens")),
+        temperature=sent.get("temperature"),
+        seed=sent.get("seed"),
+        stop=sent.get("stop", []),
+        continued=sent["messages"][-1]["role"] == "assistant",
+    )
 
 
 def _only(served: list[str], endpoint: Endpoint) -> str:
     if len(served) == 1:
         return served[0]
-    offered = f"; it serves {', '.join(served[:8])}" if served else ""
+    offered = f"; it serves {', '.join(served[:8])}" if served else "; it lists none (is the address right?)"
     raise ModelRefused(f"name a model for {endpoint.where} with --model or TORA_MODEL{offered}")

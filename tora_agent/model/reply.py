@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +12,8 @@ from tora_agent.steps import ModelCall, ToolCall, Usage
 
 OnText = Callable[[str | None], None]
 """Takes a streamed reply piece by piece; None means that the reply begins anew."""
+_BROKEN_OFF = ("abort", "error")
+"""Finish reasons of a server that gave up: vLLM and SGLang say `abort`, OpenRouter says `error`."""
 
 
 class CutReply(Exception):
@@ -30,7 +32,8 @@ class _Function(_Part):
 
 
 class _ToolCall(_Part):
-    function: _Function | None = None
+    index: int | None = None
+    function: _Function = _Function()
 
 
 class _Message(_Part):
@@ -43,16 +46,28 @@ class _Choice(_Part):
     finish_reason: str | None = None
 
 
+class _Piece(_Part):
+    delta: _Message | None = None
+    finish_reason: str | None = None
+
+
 class _Usage(_Part):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
 
 
-class _Whole(_Part):
-    choices: list[_Choice] = Field(min_length=1)
+class _Head(_Part):
     model: str | None = None
     system_fingerprint: str | None = None
     usage: _Usage | None = None
+
+
+class _Whole(_Head):
+    choices: list[_Choice] = Field(min_length=1)
+
+
+class _Chunk(_Head):
+    choices: list[_Piece] | None = None
 
 
 def read_whole(answer: str) -> ModelCall:
@@ -62,27 +77,36 @@ def read_whole(answer: str) -> ModelCall:
     except (ValueError, RecursionError) as error:
         raise CutReply(f"no chat completion, but {answer[:60]!r}") from error
     choice, message = whole.choices[0], whole.choices[0].message
-    calls = [_tool_call(each.function) for each in message.tool_calls or () if each.function]
-    return _call(message.content, _reasoning(message), calls, choice.finish_reason, whole, whole.usage)
+    calls = [_tool_call(each.function) for each in message.tool_calls or ()]
+    return _call(_said(message), _reasoning(message), calls, choice.finish_reason, whole, whole.usage)
 
 
-async def read_stream(stream: Any, on_text: OnText) -> ModelCall:
-    """Put a streamed reply together. Raises `CutReply` if it ends without a finish reason."""
-    text, thought, finish, usage, head = "", "", None, None, None
+async def read_stream(stream: AsyncIterator[object], on_text: OnText) -> ModelCall:
+    """Put a streamed reply together. Raises `CutReply` if it is none, or ends without a finish reason."""
+    text, thought, finish, usage, head = "", "", None, None, _Head()
     calls: dict[int, ToolCall] = {}
-    async for chunk in stream:
-        head, usage = chunk if head is None else head, chunk.usage or usage
-        for choice in chunk.choices:
-            finish = choice.finish_reason or finish
-            thought += _valid(_reasoning(choice.delta))
-            for part in choice.delta.tool_calls or ():
-                before, more = calls.get(part.index, ToolCall(name="", arguments="")), _tool_call(part.function)
+    async for event in stream:
+        chunk = _chunk(event)
+        head, usage = head if head.model else chunk, chunk.usage or usage
+        for piece in chunk.choices or ():
+            finish, delta = piece.finish_reason or finish, piece.delta or _Message()
+            thought += _reasoning(delta)
+            for part in delta.tool_calls or ():
+                number = part.index or 0
+                before, more = calls.get(number, ToolCall(name="", arguments="")), _tool_call(part.function)
                 joined = {"name": before.name + more.name, "arguments": before.arguments + more.arguments}
-                calls[part.index] = ToolCall(**joined)
-            if choice.delta.content:
-                text += choice.delta.content
-                on_text(_valid(choice.delta.content))
+                calls[number] = ToolCall(**joined)
+            if new := _said(delta):
+                text += new
+                on_text(new)
     return _call(text, thought, [calls[index] for index in sorted(calls)], finish, head, usage)
+
+
+def _chunk(event: object) -> _Chunk:
+    try:
+        return _Chunk.model_validate(event)
+    except ValueError as error:
+        raise CutReply(f"no part of a chat completion, but {str(event)[:60]!r}") from error
 
 
 def without_echo(on_text: OnText, begun: str) -> OnText:
@@ -106,21 +130,22 @@ def without_echo(on_text: OnText, begun: str) -> OnText:
 
 
 def _call(
-    text: Any,
-    reasoning: Any,
+    text: str,
+    reasoning: str,
     tool_calls: list[ToolCall],
     finish: str | None,
-    head: Any,
-    usage: Any,
+    head: _Head,
+    usage: _Usage | None,
 ) -> ModelCall:
     if finish is None:
         raise CutReply("a reply without a finish reason")
-    counted = Usage(calls=1)
-    if usage:
-        counted = Usage(calls=1, prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
+    if finish in _BROKEN_OFF:
+        raise CutReply(f"a reply that the server broke off ({finish})")
+    used = usage or _Usage()
+    counted = Usage(calls=1, prompt_tokens=used.prompt_tokens or 0, completion_tokens=used.completion_tokens or 0)
     return ModelCall(
-        raw=_valid(text),
-        reasoning=_valid(reasoning),
+        raw=text,
+        reasoning=reasoning,
         tool_calls=tool_calls,
         finish_reason=finish,
         usage=counted,
@@ -130,13 +155,32 @@ def _call(
     )
 
 
-def _tool_call(function: Any) -> ToolCall:
-    return ToolCall(name=_valid(function.name), arguments=_valid(function.arguments))
+def _tool_call(function: _Function) -> ToolCall:
+    arguments = function.arguments
+    if isinstance(arguments, dict):  # as some servers send them, not as a text
+        arguments = json.dumps(arguments)
+    return ToolCall(name=_valid(function.name), arguments=_valid(arguments))
 
 
-def _reasoning(message: Any) -> Any:
+def _said(message: _Message) -> str:
+    return "".join(_text_of(part) for part in _parts(message.content))
+
+
+def _reasoning(message: _Message) -> str:
+    """What was thought: a field of the message, or (Mistral) parts of its content."""
     extra = message.model_extra or {}
-    return extra.get("reasoning") or extra.get("reasoning_content") or ""
+    if found := extra.get("reasoning") or extra.get("reasoning_content"):
+        return _valid(found)
+    thoughts = [part.get("thinking") for part in _parts(message.content) if isinstance(part, dict)]
+    return "".join(_text_of(piece) for thought in thoughts for piece in _parts(thought))
+
+
+def _parts(content: Any) -> list[Any]:
+    return content if isinstance(content, list) else [content]
+
+
+def _text_of(part: Any) -> str:
+    return _valid(part.get("text") if isinstance(part, dict) else part)
 
 
 def _valid(text: Any) -> str:

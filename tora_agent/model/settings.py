@@ -15,8 +15,8 @@ class Price(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    prompt: float = Field(ge=0)
-    completion: float = Field(ge=0)
+    prompt: float = Field(ge=0, allow_inf_nan=False)
+    completion: float = Field(ge=0, allow_inf_nan=False)
 
     @classmethod
     def parse(cls, text: str) -> Price:
@@ -49,7 +49,7 @@ class ClientSettings(BaseModel):
     """Whether the cassette is all there is: no endpoint is reached."""
     price: Price | None = None
     """In the place of the table's price."""
-    max_cost: float | None = Field(None, gt=0)
+    max_cost: float | None = Field(None, gt=0, allow_inf_nan=False)
     """US dollars after which no further call is made."""
     max_tokens_total: int | None = Field(None, gt=0)
     """Prompt and completion tokens after which no further call is made."""

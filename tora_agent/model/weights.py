@@ -76,6 +76,12 @@ def find_weights(wanted: str) -> Path | None:
     return cached if cached.is_file() else None
 
 
+def served_name(wanted: str) -> str:
+    """The id under which the file for `wanted` is served, whether it is on this machine or not."""
+    named = wanted or os.environ.get("TORA_LOCAL_MODEL") or DEFAULT
+    return Path(CATALOGUE[named].file if named in CATALOGUE else named).stem
+
+
 def get_weights(wanted: str = "") -> Path:
     """Find the file or download it, with a progress bar. Raises `UsageError` or `WeightsMissing`.
 

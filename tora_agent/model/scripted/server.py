@@ -18,12 +18,12 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, Field
 
-from tora_agent.model.scripted.script import Fault, FinishReason, OneOrMore, Script, Turn, load_script, problem_in
+from tora_agent.model.scripted.request import Chat, Completion, Message, replies
+from tora_agent.model.scripted.script import Fault, FinishReason, Script, Turn, load_script, problem_in
 
 SLOW_TOKEN_SECONDS = 0.05
 # aiohttp waits this long twice for open requests, and takes zero to mean "for ever".
@@ -40,28 +40,7 @@ ERRORS: dict[str, tuple[int, str, str, str | None]] = {
 }
 HTML_ERROR = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
-
-class _Message(BaseModel):
-    role: str
-    content: str | list[dict[str, Any]] | None = None
-
-    @property
-    def text(self) -> str:
-        if isinstance(self.content, list):
-            return "\n".join(str(part["text"]) for part in self.content if "text" in part)
-        return self.content or ""
-
-
-class _Chat(BaseModel, strict=True):
-    # The request fields that are honoured. Others are ignored.
-    model: str | None = None
-    messages: list[_Message] = Field(min_length=1)
-    n: Literal[1] | None = None
-    stop: Annotated[list[str] | None, OneOrMore] = None
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
-    stream: bool | None = None
-    stream_options: dict[str, Any] | None = None
+Asked = TypeVar("Asked", Chat, Completion)
 
 
 class _Refusal(web.HTTPException):
@@ -69,14 +48,6 @@ class _Refusal(web.HTTPException):
         self.status_code = status
         error = {"message": message, "type": kind, "param": param, "code": code}
         super().__init__(text=json.dumps({"error": error}), content_type="application/json")
-
-
-_OUTPUT = re.compile("^```output$.*?^```$", re.MULTILINE | re.DOTALL)
-
-
-def _replies(text: str) -> int:
-    """How many replies make a message of the assistant: more than one where outputs stand between them."""
-    return max(1, sum(bool(part.strip()) for part in _OUTPUT.split(text)))
 
 
 def split_tokens(text: str) -> list[str]:
@@ -88,21 +59,21 @@ def _digest(data: Any) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def _find_turn(script: Script, messages: list[_Message]) -> tuple[int, int]:
+def _find_turn(script: Script, messages: list[Message]) -> tuple[int, int]:
     """Return the indices of the entry and of its turn that answer a chat."""
     users = [index for index, message in enumerate(messages) if message.role == "user"]
     for number, entry in enumerate(script.entries):
         matching = [index for index in users if all(part in messages[index].text for part in entry.match)]
         if matching or not any(entry.match):
             later = messages[matching[-1] :] if matching else messages
-            replies = sum(_replies(message.text) for message in later if message.role == "assistant")
-            return number, min(replies, len(entry.turns) - 1)
+            made = sum(replies(message.text) for message in later if message.role == "assistant")
+            return number, min(made, len(entry.turns) - 1)
     last = messages[users[-1]].text[:80] if users else ""
     message = f"No entry of the script matches. The last user message begins: {last!r}"
     raise _Refusal(400, message, "invalid_request_error")
 
 
-def _generate(turn: Turn, chat: _Chat) -> tuple[str, FinishReason]:
+def _generate(turn: Turn, chat: Chat) -> tuple[str, FinishReason]:
     """Return the content, cut as the request asks, and the finish reason."""
     content, finish_reason = turn.content, turn.finish_reason
     stops = [content.index(stop) for stop in chat.stop or [] if stop and stop in content]
@@ -115,7 +86,7 @@ def _generate(turn: Turn, chat: _Chat) -> tuple[str, FinishReason]:
     return content, finish_reason
 
 
-def _answer(head: dict[str, Any], turn: Turn, chat: _Chat) -> dict[str, Any]:
+def _answer(head: dict[str, Any], turn: Turn, chat: Chat) -> dict[str, Any]:
     """Build the whole answer as it is sent without streaming. Reasoning counts as completion tokens."""
     content, finish_reason = _generate(turn, chat)
     message: dict[str, Any] = {"role": "assistant", "content": content}
@@ -208,7 +179,7 @@ async def _whole(answer: dict[str, Any], fault: Fault | None) -> web.Response:
 class ScriptedServer:
     """Serves one script, once, while its `async with` block lasts. Closing takes less than a second.
 
-    `base_url` is empty until the server has started. `requests` holds the chat bodies received, in order,
+    `base_url` is empty until the server has started. `requests` holds the bodies received, in order,
     refused ones included. Port 0 picks a free port. Entering raises OSError if the address cannot be used.
     """
 
@@ -220,6 +191,7 @@ class ScriptedServer:
         self._arrivals: Counter[tuple[int, int]] = Counter()
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/completions", self._completions)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/health", self._health)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
@@ -243,43 +215,59 @@ class ScriptedServer:
         return web.json_response({"object": "list", "data": [model]})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        chat, head = await self._read(request)
+        chat, head = await self._read(request, Chat)
+        turn, fault = await self._meet(chat)
+        answer = _answer(head, turn, chat)
+        if not chat.stream:
+            return await _whole(answer, fault)
+        options = chat.stream_options or {}
+        return await _send_stream(request, answer, fault, bool(options.get("include_usage")))
+
+    async def _completions(self, request: web.Request) -> web.Response:
+        asked, head = await self._read(request, Completion)
+        choices, usage, worst = [], Counter[str](), None
+        for number, chat in enumerate(asked.chats()):
+            turn, fault = await self._meet(chat)
+            answer = _answer(head, turn.model_copy(update={"reasoning": "", "tool_calls": []}), chat)
+            text, reason = answer["choices"][0]["message"]["content"], answer["choices"][0]["finish_reason"]
+            choices.append({"index": number, "text": text, "finish_reason": reason, "logprobs": None})
+            usage, worst = usage + Counter(answer["usage"]), fault or worst
+        return await _whole(head | {"object": "text_completion", "choices": choices, "usage": usage}, worst)
+
+    async def _meet(self, chat: Chat) -> tuple[Turn, Fault | None]:
+        """The turn that answers `chat`, after its delay, and its fault where that is no refusal, which is raised."""
         key = _find_turn(self._script, chat.messages)
         turn = self._script.entries[key[0]].turns[key[1]]
         self._arrivals[key] += 1
         fault = turn.fault if turn.times is None or self._arrivals[key] <= turn.times else None
         await asyncio.sleep(turn.delay)
         if fault == "html_error":
-            return web.Response(status=502, text=HTML_ERROR, content_type="text/html")
+            raise web.HTTPBadGateway(text=HTML_ERROR, content_type="text/html")
         _refuse(fault, turn.retry_after)
-        answer = _answer(head, Turn(content="") if fault == "empty" else turn, chat)
-        if not chat.stream:
-            return await _whole(answer, fault)
-        options = chat.stream_options or {}
-        return await _send_stream(request, answer, fault, bool(options.get("include_usage")))
+        return (Turn(content="") if fault == "empty" else turn), fault
 
     def _check_key(self, request: web.Request) -> None:
         key = self._script.api_key
         if key is not None and request.headers.get("Authorization") != f"Bearer {key}":
             _refuse("bad_key")
 
-    async def _read(self, request: web.Request) -> tuple[_Chat, dict[str, Any]]:
+    async def _read(self, request: web.Request, kind: type[Asked]) -> tuple[Asked, dict[str, Any]]:
         """Return the checked request and the fields that every part of its answer carries."""
         try:
             body = json.loads(await request.read())
             if isinstance(body, dict):
                 self.requests.append(body)
             self._check_key(request)
-            chat = _Chat.model_validate(body)
+            asked = kind.model_validate(body)
         except (ValueError, RecursionError) as error:
             raise _Refusal(400, f"Bad request: {problem_in(error)}", "invalid_request_error") from error
-        if self._script.strict_model and chat.model != self._script.model:
+        if self._script.strict_model and asked.model != self._script.model:
             _refuse("unknown_model")
         for field in set(self._script.refuses) & set(body):
             message = f"Unsupported parameter: {field!r} is not supported with this model."
             raise _Refusal(400, message, "invalid_request_error", "unsupported_parameter", field)
         head = {"id": f"chatcmpl-{_digest(body)}", "created": int(time.time()), "model": self._script.model}
-        return chat, head | {"system_fingerprint": self._fingerprint}
+        return asked, head | {"system_fingerprint": self._fingerprint}
 
 
 def _refuse(fault: Fault | None, retry_after: float | None = None) -> None:
