@@ -44,7 +44,7 @@ class Notes(BaseModel):
     repeated: str = ""
     """It ran the same code before, with the same output."""
     short: str = ""
-    """Little of its budget is left; placeholders `rounds`, `seconds`."""
+    """Little of its budget is left; placeholders `rounds`, and `seconds`, which is None where there are plenty."""
 
 
 class PromptSet(BaseModel):

@@ -50,9 +50,10 @@ def _brought(result: CellResult) -> tuple[str, str]:
 
 
 def _short(seconds: float, steps: list[dict[str, Any]], prompt: PromptSet, settings: AgentSettings) -> str:
-    """What is left, if that is little."""
+    """What is left, if that is little. Of plenty of seconds nothing is said: no two runs have the same."""
     left = budgets.left(settings, since_request(steps))
     rest = left.seconds - seconds
-    if left.rounds <= 0 or (left.rounds > SHORT_ROUNDS and rest > SHORT_SHARE * settings.max_seconds):
+    late = rest <= SHORT_SHARE * settings.max_seconds
+    if left.rounds <= 0 or (left.rounds > SHORT_ROUNDS and not late):
         return ""
-    return render(prompt.notes.short, rounds=left.rounds, seconds=max(0, round(rest)))
+    return render(prompt.notes.short, rounds=left.rounds, seconds=max(0, round(rest)) if late else None)
