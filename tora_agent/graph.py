@@ -1,4 +1,4 @@
-"""The whole loop: (reason <-> execute)* -> verify -> (reason | answer)."""
+"""The whole loop: (reason <-> execute)* -> verify -> check -> (reason | answer)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tora_agent.dialects import Dialect
 from tora_agent.errors import ContextFull
 from tora_agent.model import Model
 from tora_agent.settings import AgentSettings
-from tora_agent.steps import Answer, Code, Failure, FailureKind, Output, Reasoning, Request, Retry
+from tora_agent.steps import Answer, Code, Failure, FailureKind, Output, Reasoning, Request, Retry, Verification
 
 RESTARTED = 1_000_003
 """What is added to the seed of an attempt that begins anew: one more would be the seed of the next sample's first."""
@@ -40,6 +40,8 @@ class State(TypedDict, total=False):
     """Code of the newest reply that is still to run after the newest step's."""
     found: str | None
     """The newest answer."""
+    asked: dict[str, Any]
+    """Its check, which the model has written and which is still to run."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class Context:
     stream: bool
     """Whether the model's text is wanted piece by piece, as custom stream events."""
     approve: bool = False
-    """Whether a person is asked before each cell, by an interrupt of the graph: resumed with "", or with a refusal."""
+    """Whether a person is asked before each cell, a check too, by an interrupt of the graph: resumed with "", or with a
+    refusal."""
     begun: float = field(default_factory=time.monotonic)
 
     def now(self) -> float:
@@ -119,25 +122,34 @@ async def execute(state: State, runtime: Runtime[Context]) -> Command[Literal["r
     return _go("verify", step, found=result.printed.strip())
 
 
-async def verify(state: State, runtime: Runtime[Context]) -> Command[Literal["reason", "verify", "answer"]]:
-    """Check the newest answer by code, if the prompt set has a check; what is False or looks wrong is tried again."""
-    ctx, found, steps = runtime.context, state["found"] or "", state["steps"]
+async def verify(state: State, runtime: Runtime[Context]) -> Command[Literal["check", "answer"]]:
+    """Have the model write a program that checks the newest answer, if the prompt set has a check."""
+    ctx, steps = runtime.context, state["steps"]
     budget = budgets.left(ctx.settings, since_request(steps))
     if ctx.prompt.check is None or budgets.exhausted(budget):
         return _go("answer")
     refused = verification.refused(steps)
-    check = await verification.check(state["problem"], found, codes(steps), refused, budget.tokens, ctx)
-    if check.void and not refused:
-        return _go("verify", check)
-    if ctx.settings.doubts and check.state != "True":
-        check = check.model_copy(update={"doubts": attempts.doubts_about(state["problem"], found, steps, ctx.prompt)})
+    asked = await verification.ask(state["problem"], state["found"] or "", refused, budget.tokens, ctx)
+    return _go("check", asked=asked.model_dump(mode="json"))
+
+
+async def check(state: State, runtime: Runtime[Context]) -> Command[Literal["reason", "verify", "answer"]]:
+    """Run the check; what is False or looks wrong is tried again, what is void is checked once more."""
+    ctx, steps, made = runtime.context, state["steps"], Verification.model_validate(state["asked"])
+    if not (ctx.approve and made.code and interrupt({"check": made.code})):
+        made = await verification.run(made, codes(steps), ctx)
+    if made.void and not verification.refused(steps):
+        return _go("verify", made)
+    if ctx.settings.doubts and made.state != "True":
+        doubts = attempts.doubts_about(state["problem"], made.answer, steps, ctx.prompt)
+        made = made.model_copy(update={"doubts": doubts})
     retries = sum(step["kind"] == "retry" and step["reason"] in attempts.AGAIN for step in since_request(steps))
-    if not (check.state == "False" or check.doubts) or retries >= ctx.settings.max_retries:
-        return _go("answer", check)
-    retry = attempts.retry(check, ctx.prompt, ctx.settings, tools=ctx.dialect.tools, at=ctx.now())
+    if not (made.state == "False" or made.doubts) or retries >= ctx.settings.max_retries:
+        return _go("answer", made)
+    retry = attempts.retry(made, ctx.prompt, ctx.settings, tools=ctx.dialect.tools, at=ctx.now())
     if retry.restart:
         await ctx.session.close()
-    return _go("reason", check, retry)
+    return _go("reason", made, retry)
 
 
 async def answer(state: State, runtime: Runtime[Context]) -> State:
@@ -153,7 +165,7 @@ async def answer(state: State, runtime: Runtime[Context]) -> State:
 def build_graph(checkpointer: Any = None) -> Any:
     """The compiled graph; its edges are the nodes' return types. It goes on from the steps that its state has."""
     graph = StateGraph(State, context_schema=Context)
-    for node in (reason, execute, verify, answer):
+    for node in (reason, execute, verify, check, answer):
         graph.add_node(node)
     graph.add_conditional_edges(START, _first_node, ["reason", "execute"])
     return graph.compile(name="tora", checkpointer=checkpointer)

@@ -35,12 +35,10 @@ def refused(steps: list[dict[str, Any]]) -> Verification | None:
     return Verification.model_validate(last) if last["kind"] == "verification" and last["void"] else None
 
 
-async def check(
-    problem: str, answer: str, cells: list[str], refused: Verification | None, max_tokens: int, ctx: Context
-) -> Verification:
-    """Ask the model for a program that checks `answer`, and run it. What cannot be decided is Uncertain.
+async def ask(problem: str, answer: str, refused: Verification | None, max_tokens: int, ctx: Context) -> Verification:
+    """Ask the model for a program that checks `answer`; what it writes is still to `run`.
 
-    A check that is void, seen beside the solution's `cells`, is Uncertain, too. The model is told why `refused` was.
+    The model is told why `refused` was void.
     """
     assert ctx.prompt.check
     at, prompt = ctx.now(), load_prompt(ctx.prompt.check)
@@ -57,25 +55,33 @@ async def check(
         )
     except ContextFull as error:
         return Verification(at=at, answer=answer, state="Uncertain", reason=str(error), call=_NO_CALL)
-    made = Verification(
-        at=at, seconds=call.seconds, answer=answer, state="Uncertain", reason="the model wrote no check", call=call
-    )
     code = ctx.dialect.read(call, prompt).code
-    if code is None:
-        return made.model_copy(update=_read_prose(spoken(call.raw)))
+    reason = "the check was not run" if code else "the model wrote no check"
+    asked = Verification(
+        at=at, seconds=call.seconds, answer=answer, state="Uncertain", reason=reason, call=call, code=code
+    )
+    return asked if code else asked.model_copy(update=_read_prose(spoken(call.raw)))
+
+
+async def run(asked: Verification, cells: list[str], ctx: Context) -> Verification:
+    """Run the check that the model was `asked` for, if it wrote one. What cannot be decided is Uncertain.
+
+    A check that is void, seen beside the solution's `cells`, is Uncertain, too.
+    """
+    if asked.code is None:
+        return asked
     async with ctx.fresh_session() as session:
         await session.run(CHECK_FUNCTION)
-        result = await session.run(code, timeout=ctx.settings.cell_seconds)
+        result = await session.run(asked.code, timeout=ctx.settings.cell_seconds)
     state, reason, source = read_state(result)
-    why_void = void(code, cells) if ctx.settings.independence and not result.error else None
+    why_void = void(asked.code, cells) if ctx.settings.independence and not result.error else None
     if why_void:
         state, reason = "Uncertain", f"the check is void: {why_void}"
-    return made.model_copy(
+    return asked.model_copy(
         update={
-            "seconds": call.seconds + result.seconds,
+            "seconds": asked.seconds + result.seconds,
             "state": state,
             "reason": reason,
-            "code": code,
             "result": result,
             "source": source,
             "void": why_void,

@@ -229,6 +229,21 @@ def test_each_cell_can_be_approved_or_refused(tmp_path: Path, server: ScriptedSe
     assert talk.end() == 0
 
 
+def test_a_check_waits_for_approval_too(tmp_path: Path, server: ScriptedServer) -> None:
+    talk = Talk(tmp_path, server, "--prompt", "csv", "--approve")
+    talk.say(PROBLEM, until="print(x)")
+    talk.say("y", until="check(6 * 7 == 42")
+    assert "42: Uncertain (the check was not run)" in talk.say("n", until="answer: 42")
+    talk.say("/verify", until="check(6 * 7 == 42")
+    assert "42: True (the check says True: again)" in talk.say("y", until="again)")
+    asked = len(server.requests)
+    talk.say("/retry", until="print(x)")
+    talk.say("y", until="check(6 * 7 == 42")
+    assert "42: True (the check says True: again)" in talk.say("y", until="answer: 42")
+    assert len(server.requests) == asked + 3  # the check was asked for once
+    assert talk.end() == 0
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

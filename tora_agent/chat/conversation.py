@@ -98,10 +98,10 @@ class Chat:
         """Whether the last thing asked for was stopped in the middle."""
         return bool((await self._state()).next)
 
-    async def waiting(self) -> str | None:
-        """The code that waits for a person's approval, if any."""
+    async def waiting(self) -> dict[str, str] | None:
+        """What waits for a person's approval, if anything: the `code` of the newest step, or of a `check`."""
         waiting = (await self._state()).interrupts
-        return str(waiting[0].value["code"]) if waiting else None
+        return waiting[0].value if waiting else None
 
     async def say(self, text: str, on_event: OnEvent) -> None:
         """State the problem, or go on with a request in the same conversation and kernel."""
@@ -130,15 +130,18 @@ class Chat:
         await self.drop_kernel()
         await self._go({"steps": [again], "pending": [], "found": None}, on_event)
 
-    async def verify(self) -> Verification:
-        """Check the newest answer by code. Raises `UsageError` if there is none."""
-        steps, problem = await self.steps(), await self.problem()
-        answers = [step["answer"] for step in steps if step["kind"] == "answer"]
-        if not answers or problem is None:
+    async def ask_check(self) -> Verification:
+        """Have the model write a check of the newest answer, for `run_check`. Raises `UsageError` if there is none."""
+        problem, (answer, _) = await self.problem(), _newest_answer(await self.steps())
+        if answer is None or problem is None:
             raise UsageError("there is no answer to verify yet")
         ctx = await self._context(stream=False)
         ctx = replace(ctx, prompt=ctx.prompt.model_copy(update={"check": ctx.prompt.check or "check"}))
-        check = await verification.check(problem, answers[-1], codes(steps), None, ctx.settings.max_tokens, ctx)
+        return await verification.ask(problem, answer, None, ctx.settings.max_tokens, ctx)
+
+    async def run_check(self, asked: Verification) -> Verification:
+        """Run it in a kernel of its own."""
+        check = await verification.run(asked, codes(await self.steps()), await self._context(stream=False))
         await self._add(check)
         return check
 

@@ -143,10 +143,24 @@ class _Loop:
         self._ask_approval()
 
     def _ask_approval(self) -> None:
-        if self._await(self.chat.waiting()) is not None:
-            answer = self._read("run this code? [Y/n, or what to tell the model] ").strip()
-            refusal = {"": "", "y": "", "yes": "", "n": "Do not run that code.", "no": "Do not run that code."}
-            self._show(self.chat.decide, refusal.get(answer.lower(), answer))
+        waiting = self._await(self.chat.waiting())
+        if waiting is not None:
+            told = self._refusal() if "code" in waiting else self._refusal_of_check(waiting["check"])
+            self._show(self.chat.decide, told)
+
+    def _refusal(self) -> str:
+        """Ask about the code that was shown last: "" to run it, else what to tell the model."""
+        answer = self._read("run this code? [Y/n, or what to tell the model] ").strip()
+        return {"": "", "y": "", "yes": "", "n": "Do not run that code.", "no": "Do not run that code."}.get(
+            answer.lower(), answer
+        )
+
+    def _refusal_of_check(self, code: str) -> str:
+        """Show a check and ask about it: "" to run it."""
+        for part in after_reasoning({"kind": "code", "code": code}):
+            self.console.print(part, highlight=False)
+        answer = self._read("run this check? [Y/n] ").strip()
+        return "" if answer.lower() in ("", "y", "yes") else "no"
 
     def _recall(self) -> None:
         """Show what a chat that is gone on with has so far."""
@@ -171,7 +185,11 @@ class _Loop:
 
     def _verify(self, _: str) -> None:
         with self.console.status("checking"):
-            check = self._await(self.chat.verify())
+            check = self._await(self.chat.ask_check())
+        if check.code and self.chat.setup.approve and self._refusal_of_check(check.code):
+            return
+        with self.console.status("checking"):
+            check = self._await(self.chat.run_check(check))
         for part in after_reasoning(check.model_dump(mode="json")):
             self.console.print(part, highlight=False)
 

@@ -80,7 +80,7 @@ def chat(
         bool | None,
         typer.Option(
             "--approve/--no-approve",
-            help="Ask before each cell of the solution; checks run unasked in their own kernel.",
+            help="Ask before each cell that the model wants to run, checks too.",
         ),
     ] = None,
     log_dir: Annotated[Path, typer.Option(help="Where chats are kept and looked for.")] = Path("chats"),
