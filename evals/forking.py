@@ -16,7 +16,7 @@ from rich.text import Text
 
 from evals.grading import Grade, Grader
 from evals.runs import Manifest, Run
-from evals.runs.naming import model_label, new_folder, prompt_texts
+from evals.runs.naming import model_label, prompt_texts
 from evals.runs.problems import problems_of, save_problems
 from evals.runs.run import Parent
 from evals.runs.selection import selected
@@ -29,6 +29,7 @@ from tora_agent.dialects.fences import fenced
 from tora_agent.dialects.probe import choose_dialect
 from tora_agent.display import Live
 from tora_agent.errors import UsageError
+from tora_agent.folders import new_folder
 from tora_agent.model import ClientSettings, Endpoint, choose_endpoint, fetch_if_embedded, open_model
 from tora_agent.settings import AgentSettings, settings_from
 from tora_agent.steps import Code, Reasoning, Step, Trajectory

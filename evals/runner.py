@@ -15,7 +15,7 @@ from pathlib import Path
 from evals.benchmarks import Benchmark
 from evals.grading import Grade, Grader
 from evals.runs import Manifest, Run
-from evals.runs.naming import model_label, new_folder, prompt_texts
+from evals.runs.naming import model_label, prompt_texts
 from evals.runs.run import Key, LogError
 from evals.voting.election import Election
 from evals.voting.votes import Vote, Weights
@@ -25,6 +25,7 @@ from sandbox.build import image_name
 from tora_agent.agent import Agent
 from tora_agent.dialects.probe import choose_dialect
 from tora_agent.errors import BudgetSpent, ModelError, ModelRefused, ToraError, UsageError
+from tora_agent.folders import new_folder
 from tora_agent.model import ClientSettings, Endpoint, open_model
 from tora_agent.settings import AgentSettings
 from tora_agent.steps import Trajectory, Usage

@@ -1,11 +1,25 @@
-"""Find what was written before: a run, or a chat."""
+"""Where a run or a chat is written, and how it is found again."""
 
 from __future__ import annotations
 
 import os
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tora_agent.errors import UsageError
+
+LONGEST = 80
+
+
+def new_folder(log_dir: Path, *parts: str) -> Path:
+    """A directory that is not there yet, named by the time (UTC) and by `parts`."""
+    words = re.sub(r"[^\w.-]+", "-", "-".join(filter(None, parts)))[-LONGEST:].strip("-.")
+    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{words}".rstrip("-")
+    folder, number = log_dir / name, 2
+    while folder.exists():
+        folder, number = log_dir / f"{name}-{number}", number + 1
+    return folder
 
 
 def find_folder(name: str, log_dir: Path, *, holds: str, what: str, command: str) -> Path:

@@ -22,9 +22,9 @@ from evals.importing.record import Record
 from evals.importing.trajectories import UNKNOWN, trajectories
 from evals.report import print_report
 from evals.runs import Manifest, Run
-from evals.runs.naming import new_folder
 from evals.runs.problems import save_problems
 from evals.runs.run import Imported
+from tora_agent.folders import new_folder
 from tora_agent.settings import AgentSettings
 from tora_agent.steps import Trajectory
 

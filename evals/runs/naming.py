@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from prompts import PromptSet, load_prompt
 from tora_agent.model import Endpoint
-
-LONGEST = 80
-
-
-def new_folder(log_dir: Path, *parts: str) -> Path:
-    """A directory that is not there yet, named by the time (UTC) and by `parts`."""
-    words = re.sub(r"[^\w.-]+", "-", "-".join(filter(None, parts)))[-LONGEST:].strip("-.")
-    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{words}"
-    folder, number = log_dir / name, 2
-    while folder.exists():
-        folder, number = log_dir / f"{name}-{number}", number + 1
-    return folder
 
 
 def model_label(endpoint: Endpoint) -> str:

@@ -37,6 +37,16 @@ async def test_a_rate_limit_holds_back_every_call_and_halves_what_is_under_way()
     assert min(begun) - slowed_at >= 0.2
 
 
+async def test_a_long_wait_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    pace = Pace()
+    async with pace.turn() as first, pace.turn() as second:
+        pace.slow(first, 9)
+        pace.slow(second, 9)
+        assert not caplog.messages
+    pace.slow(time.monotonic(), 75)
+    assert caplog.messages == ["rate limit: the next call is made in 75 s"]
+
+
 async def test_no_more_are_under_way_than_the_limit_which_grows_with_successes() -> None:
     pace = Pace()
     pace.limit = 2.0

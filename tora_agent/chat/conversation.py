@@ -272,8 +272,3 @@ def _create(folder: Path, setup: Setup) -> TextIO:
     except OSError as error:
         raise UsageError(f"cannot write {folder}: {error.strerror}; give another --log-dir") from error
     return lock
-
-
-def new_folder(log_dir: Path) -> Path:
-    """Where a new chat is kept."""
-    return log_dir / f"{datetime.now(UTC):%Y%m%d-%H%M%S}"

@@ -16,10 +16,10 @@ from rich.text import Text
 
 from sandbox import SandboxError
 from tora_agent.agent import checked_prompt
-from tora_agent.chat.conversation import Chat, Setup, new_folder
+from tora_agent.chat.conversation import Chat, Setup
 from tora_agent.display import Live, after_reasoning, step_parts
 from tora_agent.errors import ToraError, UsageError
-from tora_agent.folders import find_folder
+from tora_agent.folders import find_folder, new_folder
 from tora_agent.model import choose_endpoint, fetch_if_embedded
 from tora_agent.model.settings import client_settings
 from tora_agent.settings import settings_from

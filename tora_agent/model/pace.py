@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+WORTH_SAYING = 10.0
+"""Seconds of a wait that a person would wonder about."""
+_LOG = logging.getLogger(__name__)
 
 
 class Pace:
@@ -51,6 +56,8 @@ class Pace:
         self._slowed_at = time.monotonic()
         self.slowed += 1
         self.limit = max(1.0, min(self.limit, self._under_way) / 2)
+        if seconds >= WORTH_SAYING:
+            _LOG.warning("rate limit: the next call is made in %.0f s", seconds)
 
     async def succeed(self) -> None:
         """A call went well."""
