@@ -303,3 +303,12 @@ def test_an_interrupted_solve_leaves_nothing(
     assert process.returncode not in (0, 1, 2)
     assert stdout == ""
     assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize("command", ["--version", "grade 1/2 0.5", "path lm-eval", "eval --help"])
+def test_a_full_disk_is_one_line(command: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tora_agent", *command.split()], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1) and "no space is left" in done.stderr, done.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -61,5 +63,9 @@ def _exit_with(error: Exception) -> NoReturn:
 
     if isinstance(error, ToraError | SandboxError | ScriptError):
         print(f"tora: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        print("tora: no space is left where this was to be written; make some, then run it again", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would try once more, as it ends
         sys.exit(2)
     raise error
