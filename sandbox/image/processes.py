@@ -64,12 +64,11 @@ _STATUS = re.compile(
 )
 
 
-def pss(pid: int) -> int:
-    """Bytes of memory of a process, of shared pages its share. Raises `OSError`."""
-    for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
-        if line.startswith(b"Pss:"):
-            return int(line.split()[1]) << 10
-    return 0
+def memory(pid: int) -> tuple[int, int]:
+    """Bytes that a process uses, of shared pages its share; and those that it shares with none. Raises `OSError`."""
+    sizes = dict(line.split()[:2] for line in _read(f"/proc/{pid}/smaps_rollup").splitlines()[1:])
+    private = int(sizes.get(b"Private_Clean:", 0)) + int(sizes.get(b"Private_Dirty:", 0))
+    return int(sizes.get(b"Pss:", 0)) << 10, private << 10
 
 
 def open_sockets(pid: int) -> set[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from processes import SOCKET_BYTES, Process, acting_as, look, open_sockets, processes_by_user, pss
+from processes import SOCKET_BYTES, Process, acting_as, look, memory, open_sockets, processes_by_user
 from slot import Slot
 
 KERNEL_MIB = 48
@@ -75,7 +75,11 @@ class Watch:
                             os.setpriority(os.PRIO_PROCESS, task, nice)
 
     def _exact(self, slot: Slot, processes: list[Process]) -> int:
-        """Bytes that the slot's processes use, pages that they share counted once in all."""
+        """Bytes that the slot's processes use, pages that they share counted once in all.
+
+        What a session of one process shares, it has from the fork server and does not answer for: how large its share
+        is depends on how many others there are.
+        """
         total, sockets = 0, set[str]()
         until = time.process_time() + EXACT_SECONDS  # not of the clock: others may have the processor meanwhile
         with acting_as(slot.uid, self.nobody):
@@ -83,11 +87,12 @@ class Watch:
                 try:
                     if time.process_time() > until:
                         raise TimeoutError
-                    used, found = pss(process.pid), open_sockets(process.pid)
+                    (used, private), found = memory(process.pid), open_sockets(process.pid)
                 except OSError:  # it hides them, or it has ended
                     still = look(process.pid)
                     total += still.at_most if still else 0
                     continue
-                total += used + process.tables
+                inherited = min(used - private, SHARED_MIB << 20) if len(processes) == 1 else 0
+                total += used - inherited + process.tables
                 sockets |= found
         return total + len(sockets) * SOCKET_BYTES

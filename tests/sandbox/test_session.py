@@ -352,7 +352,7 @@ DEADLY = {
     "memory of its files": (
         "block = bytes(1 << 20)\n"
         "for n in range(63):\n    open(f'{n}', 'wb').write(block)\n"
-        "import time\nhog = bytearray(90 << 20)\ntime.sleep(20)",
+        "import time\nhog = bytearray(110 << 20)\ntime.sleep(20)",
         "it used more memory than the limit of 128 MiB",
     ),
 }
@@ -587,3 +587,12 @@ def _peer(descriptor: int) -> str:
     with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as copy:
         return str(copy.getpeername())
     return ""
+
+
+async def test_a_kernel_that_shares_its_modules_with_no_other_has_as_much_memory(engine: docker.DockerClient) -> None:
+    async with Sandbox(Limits(memory_mib=128), spares=0) as box, box.session() as session:
+        await asyncio.sleep(6)  # in which the fork server imports what it imports while it has nothing to do
+        result = await session.run("hog = []\nwhile True:\n    hog.append(bytearray(1 << 20))", timeout=20)
+        assert result.error is not None
+        assert result.error.type == "MemoryError"
+        assert (await fine(session, "import time; time.sleep(1); len(hog) > 100")).value == "True"
