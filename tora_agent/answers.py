@@ -1,10 +1,21 @@
-r"""The rule for a run's answer: the last complete `\boxed{}`."""
+r"""What a model says: its reply without its thought, and of that the answer, the last complete `\boxed{}`."""
 
 from __future__ import annotations
 
 import re
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+
+
+def spoken(reply: str) -> str:
+    """`reply` without the thought that it begins with, where the server does not part the two.
+
+    A thought ends with </think>; <think> may be missing, because some chat templates write it before the model begins.
+    """
+    _, closing, rest = reply.partition("</think>")
+    if closing:
+        return rest.lstrip("\n")
+    return "" if reply.lstrip().startswith("<think>") else reply
 
 
 def last_box(text: str) -> str | None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from prompts import load_prompt
 from prompts.sets import render
 from sandbox import CellResult
+from tora_agent.answers import spoken
 from tora_agent.check_function import CHECK_MIME
-from tora_agent.dialects.fences import prose, spoken
+from tora_agent.dialects.fences import prose
 from tora_agent.errors import ContextFull
 from tora_agent.independence import void
 from tora_agent.steps import ModelCall, State, StateSource, Usage, Verification

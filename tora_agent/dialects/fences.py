@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tora_agent.answers import last_box
+from tora_agent.answers import last_box, spoken
 
 STOP = ("```output",)
 """A model that goes on here is about to invent its code's output."""
@@ -61,17 +61,6 @@ def read_reply(reply: str, *, code: bool = True, complete: bool = True) -> Turn:
         answer=None,
         cut=reply[closing.end() :].strip() if closing else "",
     )
-
-
-def spoken(reply: str) -> str:
-    """`reply` without the thought that it begins with, where the server does not part the two.
-
-    A thought ends with </think>; <think> may be missing, because some chat templates write it before the model begins.
-    """
-    _, closing, rest = reply.partition("</think>")
-    if closing:
-        return rest.lstrip("\n")
-    return "" if reply.lstrip().startswith("<think>") else reply
 
 
 def _first_code(reply: str) -> re.Match[str] | None:

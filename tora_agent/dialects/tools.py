@@ -9,9 +9,9 @@ from typing import Any
 
 from prompts import PromptSet
 from prompts.sets import Message
-from tora_agent.answers import last_box
+from tora_agent.answers import last_box, spoken
 from tora_agent.dialects.base import Sent, alternating, read_fenced
-from tora_agent.dialects.fences import Turn, fenced, prose, split_blocks, spoken
+from tora_agent.dialects.fences import Turn, fenced, prose, split_blocks
 from tora_agent.dialects.turns import Turns, sent_as_user
 from tora_agent.steps import ModelCall, ToolCall
 

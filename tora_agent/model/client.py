@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import aiohttp
 import openai
 
-from tora_agent.dialects.fences import spoken
+from tora_agent.answers import spoken
 from tora_agent.errors import ModelRefused, ModelUnavailable
 from tora_agent.model.cassette import Cassette
 from tora_agent.model.endpoint import Endpoint
