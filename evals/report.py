@@ -213,11 +213,11 @@ def _by_level(samples: list[Sample]) -> dict[str, list[Sample]]:
 
 def _states(checked: list[Sample]) -> Table:
     levels = _by_level(checked) if len(_by_level(checked)) > 1 else {}
-    table = Table("verification", "correct", "not correct", title="What the checks were worth")
+    table = Table("state", "correct", "not correct", title="What the checks were worth")
     for level in levels:
-        table.add_column(f"level {level}", justify="right")
+        table.add_column(level, justify="right")
     if levels:
-        table.caption = "by level: correct / all"
+        table.caption = f"levels {', '.join(levels)}: correct / all"
     for state in ("True", "Uncertain", "False"):
         right, total = _right_of(state, checked)
         counts = [_right_of(state, of_level) for of_level in levels.values()]
