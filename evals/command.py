@@ -19,6 +19,7 @@ from evals.runs import Run
 from evals.runs.run import find_run
 from evals.voting.votes import Vote, Weights
 from tora_agent.agent import checked_prompt
+from tora_agent.dialects.probe import told
 from tora_agent.errors import UsageError
 from tora_agent.model import choose_endpoint, fetch_if_embedded
 from tora_agent.model.settings import client_settings
@@ -144,8 +145,8 @@ class _Bar:
         self.run, self._total, self._done = run, total, len(done)
         self._right = sum(grade.verdict is Verdict.CORRECT for grade in done)
         self.console.print(f"run: {run.folder}", soft_wrap=True, highlight=False, markup=False)
-        if run.manifest.settings.dialect == "auto":
-            chosen = f"dialect {run.manifest.dialect}: {run.manifest.dialect_reason}"
+        manifest = run.manifest
+        if chosen := told(manifest.settings.dialect, manifest.dialect, manifest.dialect_reason):
             self.console.print(chosen, soft_wrap=True, highlight=False, markup=False)
         self._progress.update(self._task, description="no sample yet", total=total, completed=len(done))
 

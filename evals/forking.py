@@ -26,7 +26,7 @@ from sandbox.build import image_name
 from tora_agent.agent import Agent, OnEvent, checked_prompt
 from tora_agent.dialects import Dialect
 from tora_agent.dialects.fences import fenced
-from tora_agent.dialects.probe import choose_dialect
+from tora_agent.dialects.probe import choose_dialect, told
 from tora_agent.display import Live
 from tora_agent.errors import UsageError
 from tora_agent.folders import new_folder
@@ -120,8 +120,8 @@ async def _make(fork: Fork, log_dir: Path, on_event: OnEvent) -> tuple[Run, Grad
     sandbox = Sandbox(Limits(cell_seconds=fork.settings.cell_seconds), isolation=fork.settings.isolation)
     async with Grader() as grader, sandbox as box, open_model(fork.endpoint, ClientSettings()) as model:
         dialect, why = await choose_dialect(fork.settings.dialect, model)
-        if fork.settings.dialect == "auto":
-            on_event({"note": f"dialect {dialect.name}: {why}"})
+        if note := told(fork.settings.dialect, dialect.name, why):
+            on_event({"note": note})
         agent = Agent(model, box, fork.settings, dialect)
         kept = kept_steps(old, fork.step, dialect, fork.settings.prompt)
         new = await agent.rollout(problem, on_event=on_event, begin=kept)

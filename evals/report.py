@@ -212,7 +212,9 @@ def _by_level(samples: list[Sample]) -> dict[str, list[Sample]]:
 
 
 def _states(checked: list[Sample]) -> Table:
-    levels = _by_level(checked) if len(_by_level(checked)) > 1 else {}
+    levels = _by_level(checked)
+    if len(levels) == 1:
+        levels = {}
     table = Table("state", "correct", "not correct", title="What the checks were worth")
     for level in levels:
         table.add_column(level, justify="right")

@@ -18,7 +18,7 @@ from sandbox import Limits, Sandbox, SandboxError, Session
 from tora_agent import budgets
 from tora_agent.conversation import cells_run
 from tora_agent.dialects import DIALECTS, Dialect
-from tora_agent.dialects.probe import choose_dialect
+from tora_agent.dialects.probe import choose_dialect, told
 from tora_agent.errors import UsageError
 from tora_agent.graph import Context, build_graph
 from tora_agent.model import ClientSettings, Model, choose_endpoint, open_model
@@ -174,8 +174,8 @@ async def solve_async(
     sandbox = Sandbox(Limits(cell_seconds=settings.cell_seconds), isolation=settings.isolation)
     async with sandbox as box, open_model(endpoint, client) as opened:
         dialect, why = await choose_dialect(settings.dialect, opened)
-        if on_event and settings.dialect == "auto":
-            on_event({"note": f"dialect {dialect.name}: {why}"})
+        if on_event and (note := told(settings.dialect, dialect.name, why)):
+            on_event({"note": note})
         trajectory = await Agent(opened, box, settings, dialect).rollout(problem, on_event=on_event)
     verified = {"True": True, "False": False}.get(trajectory.state or "")
     return Solution(answer=trajectory.answer, verified=verified, trajectory=trajectory, usage=trajectory.usage)

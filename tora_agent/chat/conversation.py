@@ -25,7 +25,7 @@ from tora_agent import budgets, verification
 from tora_agent.agent import RECURSION_LIMIT, OnEvent, checked_prompt, collect
 from tora_agent.conversation import cells_run, codes, since_request
 from tora_agent.dialects import Dialect
-from tora_agent.dialects.probe import choose_dialect
+from tora_agent.dialects.probe import choose_dialect, told
 from tora_agent.errors import ToraError, UsageError
 from tora_agent.graph import Context, build_graph
 from tora_agent.model import ClientSettings, Endpoint, Model, open_model
@@ -81,7 +81,7 @@ class Chat:
             stack.callback(_create(folder, setup).close)
             saver = await stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(folder / "steps.sqlite")))
             chat = cls(folder, setup, model, box, dialect, build_graph(saver))
-            chat.chosen = f"dialect {dialect.name}: {why}" if settings.dialect == "auto" else ""
+            chat.chosen = told(settings.dialect, dialect.name, why)
             stack.push_async_callback(chat.drop_kernel)
             yield chat
 

@@ -157,8 +157,7 @@ class _Loop:
 
     def _refusal_of_check(self, code: str) -> str:
         """Show a check and ask about it: "" to run it."""
-        for part in after_reasoning({"kind": "code", "code": code}):
-            self.console.print(part, highlight=False)
+        self._print({"kind": "code", "code": code})
         answer = self._read("run this check? [Y/n] ").strip()
         return "" if answer.lower() in ("", "y", "yes") else "no"
 
@@ -190,16 +189,14 @@ class _Loop:
             return
         with self.console.status("checking"):
             check = self._await(self.chat.run_check(check))
-        for part in after_reasoning(check.model_dump(mode="json")):
-            self.console.print(part, highlight=False)
+        self._print(check.model_dump(mode="json"))
 
     def _run(self, code: str) -> None:
         if not code:
             raise UsageError("/run needs code: /run print(x)")
         with self.console.status("running"):
             result = self._await(self.chat.run(code))
-        for part in after_reasoning({"kind": "output", "result": result.model_dump(mode="json")}):
-            self.console.print(part, highlight=False)
+        self._print({"kind": "output", "result": result.model_dump(mode="json")})
 
     def _budget(self, _: str) -> None:
         left, used = self._await(self.chat.left())
@@ -224,6 +221,10 @@ class _Loop:
         except UnicodeError as error:
             raise UsageError("that line is not UTF-8 text; write it again") from error
         return line
+
+    def _print(self, step: dict[str, Any]) -> None:
+        for part in after_reasoning(step):
+            self.console.print(part, highlight=False)
 
     def _say(self, text: str) -> None:
         self.console.print(Text(text, "dim"), soft_wrap=True)

@@ -32,6 +32,11 @@ async def choose_dialect(name: str, model: Model) -> tuple[Dialect, str]:
     return DIALECTS["turns"], "; ".join(why)
 
 
+def told(asked: str, dialect: str, why: str) -> str:
+    """The line that says which `dialect` was chosen where the one `asked` for was `auto`; else empty."""
+    return f"dialect {dialect}: {why}" if asked == "auto" else ""
+
+
 async def _calls_tools(model: Model) -> tuple[bool, str]:
     sent = Sent([{"role": "user", "content": _COMPUTE}], tools=(PYTHON,))
     try:
