@@ -40,7 +40,7 @@ class Notes(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     lost: str = ""
-    """Its kernel lost its state."""
+    """Its kernel lost its state; placeholder `before`: whether that was before the code ran."""
     repeated: str = ""
     """It ran the same code before, with the same output."""
     short: str = ""
@@ -104,8 +104,9 @@ class PromptSet(BaseModel):
         """Render every template once: what is wrong raises `PromptError` now rather than in the middle of a sample."""
         for tools in (False, True):
             self.start(shots, tools=tools, problem="")
-            for template in (self.nudge, self.bad_call, self.notes.lost, self.notes.repeated):
+            for template in (self.nudge, self.bad_call, self.notes.repeated):
                 render(template, tools=tools)
+            render(self.notes.lost, tools=tools, before=False)
             render(self.notes.short, tools=tools, rounds=1, seconds=1)
             render(self.retry, tools=tools, answer="", code="", output="")
             render(self.doubt, tools=tools, answer="", evidence="")

@@ -20,17 +20,17 @@ from rich.table import Table
 from evals.grading import Verdict
 from evals.grading.grader import Grader
 from tests.bench.shares import share
-from tora_agent.doubts import RULES, Attempt, doubts
+from tora_agent.doubts import RULES, Evidence, doubts
 
 FAILED = ("Error", "Traceback", "Exception", "timeout", "Timeout")
 
 
-def attempt_of(row: dict[str, Any]) -> Attempt:
-    """A recorded trajectory as an `Attempt`. In it a failed cell shows by what it printed."""
+def attempt_of(row: dict[str, Any]) -> Evidence:
+    """A recorded trajectory as the rules see it. In it a failed cell shows by what it printed."""
     turns = row["turns"]
     outputs = [turn["content"] for turn in turns if turn["role"] == "output"]
     last = outputs[-1] if outputs else ""
-    return Attempt(
+    return Evidence(
         problem=row["problem"],
         answer=str(row["final_answer"]),
         outputs=outputs,
