@@ -33,7 +33,13 @@ def test_an_example_prints_what_it_says(code: str) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 4
+
+
+@pytest.mark.parametrize("file", [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")], ids=lambda file: file.name)
+def test_what_a_page_links_to_is_there(file: Path) -> None:
+    links = re.findall(r"\]\((?!http)([^)#]+)", file.read_text("utf-8"))
+    assert [link for link in links if not (file.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("shots", [None, 0])
