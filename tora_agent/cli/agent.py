@@ -13,12 +13,13 @@ from tora_agent.cli.options import Data, Given, calling, solving, taking, voting
 
 
 @app.command(
+    short_help="Solve one problem and watch.",
     epilog=examples(
         'tora solve "What is 2^100 mod 7?"',
         "tora solve - < problem.txt",
         'tora solve "How many primes are below 100?" --samples 5 --vote verified --temperature 0.7',
         "tora solve --benchmark sample --id sample/algebra/3 --model gpt-4o",
-    )
+    ),
 )
 @taking(solving, calling, voting)
 def solve(
@@ -68,11 +69,12 @@ def solve(
 
 
 @app.command(
+    short_help="Solve a problem in a conversation, in one kernel.",
     epilog=examples(
         "tora chat",
         "tora chat --model gpt-4o --prompt tora --approve",
         "tora chat --resume last",
-    )
+    ),
 )
 @taking(solving, calling)
 def chat(
