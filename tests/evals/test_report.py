@@ -54,10 +54,11 @@ def test_states_against_verdicts_by_level(tmp_path: Path) -> None:
             (None, RIGHT, None, 1),
         )
     )
-    assert part(lines, "What the checks were worth", 3) == [
+    assert part(lines, "What the checks were worth", 4) == [
         "True 2 1 1/1 1/2",
         "Uncertain 1 0 1/1 -",
         "False 0 1 - 0/1",
+        "not checked 1 0 1/1 -",
     ]
 
 
