@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import platform
 import shlex
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +13,12 @@ from rich.text import Text
 
 from evals.grading import Grade, Grader
 from evals.runs import Manifest, Run
-from evals.runs.naming import model_label, prompt_texts
+from evals.runs.naming import made_with
 from evals.runs.problems import problems_of, save_problems
 from evals.runs.run import Parent
 from evals.runs.selection import selected
 from prompts import load_prompt
 from sandbox import Limits, Sandbox
-from sandbox.build import image_name
 from tora_agent.agent import Agent, OnEvent, checked_prompt
 from tora_agent.dialects import Dialect
 from tora_agent.dialects.fences import fenced
@@ -126,13 +122,15 @@ async def _make(fork: Fork, log_dir: Path, on_event: OnEvent) -> tuple[Run, Grad
         kept = kept_steps(old, fork.step, dialect, fork.settings.prompt)
         new = await agent.rollout(problem, on_event=on_event, begin=kept)
         grade = await grader.grade(new, problem.answer)
-        about = {
-            "dialect": dialect.name,
-            "dialect_reason": why,
-            "model_reported": model.reported,
-            "image_id": box.image,
-        }
-        manifest = _manifest(fork, about | {"fingerprint": model.fingerprint, "limits": box.limits.model_dump()})
+        manifest = _manifest(fork, box).model_copy(
+            update={
+                "dialect": dialect.name,
+                "dialect_reason": why,
+                "model_reported": model.reported,
+                "fingerprint": model.fingerprint,
+                "spent": model.spending.spent,
+            }
+        )
     run = Run.create(new_folder(log_dir, "fork", old.problem_id.removesuffix(".json"), str(fork.step)), manifest)
     try:
         save_problems(run, [problem])
@@ -143,23 +141,17 @@ async def _make(fork: Fork, log_dir: Path, on_event: OnEvent) -> tuple[Run, Grad
     return run, grade
 
 
-def _manifest(fork: Fork, about: dict[str, Any]) -> Manifest:
-    prompt, was, old = load_prompt(fork.settings.prompt), fork.parent.manifest, fork.trajectory
-    changed = {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": was.versions | {"python": platform.python_version(), "tora-agent": version("tora-agent")},
-        "problem_ids": [old.problem_id],
-        "samples": 1,
-        "vote": None,
-        "stop_early": False,
-        "settings": fork.settings.model_dump(),
-        "prompt_sha256": prompt.sha256,
-        "prompt_text": prompt_texts(prompt),
-        "model": model_label(fork.endpoint),
-        "endpoint": fork.endpoint.where,
-        "base_url": fork.endpoint.where if fork.endpoint.base_url else None,
-        "image_name": image_name(),
-        "imported": None,
-        "parent": Parent(run=str(fork.parent.folder), problem_id=old.problem_id, sample=old.sample, step=fork.step),
-    }
-    return Manifest.model_validate(was.model_dump() | changed | about)
+def _manifest(fork: Fork, box: Sandbox) -> Manifest:
+    """Of its parent a fork has the benchmark and nothing else: what was spent, drawn or graded there is not its own."""
+    was, old = fork.parent.manifest, fork.trajectory
+    return Manifest(
+        benchmark=was.benchmark,
+        data_source=was.data_source,
+        data_sha256=was.data_sha256,
+        data_file=was.data_file,
+        limit=None,
+        problem_ids=[old.problem_id],
+        samples=1,
+        parent=Parent(run=str(fork.parent.folder), problem_id=old.problem_id, sample=old.sample, step=fork.step),
+        **made_with(fork.settings, fork.endpoint, box),
+    )

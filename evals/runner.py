@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import platform
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from evals.benchmarks import Benchmark
 from evals.grading import Grade, Grader
 from evals.runs import Manifest, Run
-from evals.runs.naming import model_label, prompt_texts
+from evals.runs.naming import made_with, model_label
 from evals.runs.run import Key, LogError
 from evals.voting.election import Election
 from evals.voting.votes import Vote, Weights
 from prompts import load_prompt
 from sandbox import KernelFailed, Limits, Sandbox, SandboxError
-from sandbox.build import image_name
 from tora_agent.agent import Agent
 from tora_agent.dialects.probe import choose_dialect
 from tora_agent.errors import BudgetSpent, ModelError, ModelRefused, ToraError, UsageError
@@ -33,7 +29,6 @@ from tora_agent.steps import Trajectory, Usage
 OnGrade = Callable[[Trajectory, Grade], None]
 GIVE_UP_AFTER = 10
 """Failures in a row, each after all its retries, that stop a run."""
-_PACKAGES = ("tora-agent", "openai", "langgraph", "jupyter-client", "math-verify", "sympy", "datasets")
 
 
 @dataclass
@@ -229,11 +224,7 @@ class _Worker:
 
 
 def _create(plan: Plan, benchmark: Benchmark, endpoint: Endpoint, model: str, box: Sandbox, log_dir: Path) -> Run:
-    prompt = load_prompt(plan.settings.prompt)
-    now = datetime.now(UTC)
     manifest = Manifest(
-        created=now.isoformat(timespec="seconds"),
-        versions={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
         benchmark=benchmark.name,
         data_source=benchmark.source,
         data_sha256=benchmark.sha256,
@@ -245,17 +236,9 @@ def _create(plan: Plan, benchmark: Benchmark, endpoint: Endpoint, model: str, bo
         vote=plan.vote,
         weights=plan.weights,
         stop_early=plan.stop_early,
-        settings=plan.settings,
-        prompt_sha256=prompt.sha256,
-        prompt_text=prompt_texts(prompt),
-        model=model_label(endpoint),
-        endpoint=endpoint.where,
-        base_url=endpoint.where if endpoint.base_url else None,
-        image_id=box.image,
-        image_name=image_name(),
-        limits=box.limits.model_dump(),
+        **made_with(plan.settings, endpoint, box),
     )
-    return Run.create(new_folder(log_dir, benchmark.name, prompt.name, model), manifest)
+    return Run.create(new_folder(log_dir, benchmark.name, load_prompt(plan.settings.prompt).name, model), manifest)
 
 
 def _default_connections(endpoint: Endpoint) -> int:
