@@ -175,7 +175,7 @@ class _Builder:
         where = {"line": line.number, "offset": line.offset, "length": line.length, "place": place}
         id_ = self._insert("trajectories", [trajectory_row(trajectory, cells) | where])
         problem = {"problem_id": trajectory.problem_id, "place": place, "text": trajectory.problem}
-        labels = {"subject": trajectory.subject, "level": trajectory.level}
+        labels = {"subject": trajectory.subject or None, "level": trajectory.level}
         self._insert("problems", [problem | labels], "OR IGNORE")
         self._insert("steps", [{"trajectory": id_} | row for row in step_rows(trajectory)])
         self._insert("cells", [{"trajectory": id_} | row for row in cells])
