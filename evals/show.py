@@ -14,7 +14,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from evals.failures import diagnose
+from evals.failures import Diagnosis, diagnose
 from evals.grading import Grade, Verdict
 from evals.report import print_report, samples_of
 from evals.runs import Run
@@ -39,7 +39,7 @@ def show_run(run: Run, console: Console) -> None:
         figures = (str(t.usage.calls), str(t.usage.completion_tokens), f"{t.seconds:.1f}")
         both = Text(f"{t.answer or '-'} | {sample.grade.gold}")
         labels = (escape(t.problem_id), str(t.sample), str(t.level or "-"))
-        why = diagnose(t, sample.grade, sample.grade.gold).cause or "-"
+        why = diagnose(t, sample.grade, sample.grade.gold, run.manifest.prompt_text).cause or "-"
         table.add_row(*labels, Text(verdict, _colour(verdict)), why, t.state or "-", *figures, both)
     console.print(table)
     print_report(run, console)
@@ -53,8 +53,11 @@ def show_trajectory(run: Run, problem_id: str, console: Console) -> None:
             Text(f"fork of {parent.run}, {parent.problem_id} sample {parent.sample}, step {parent.step}", "dim")
         )
     for trajectory in selected(run, problem_id):
-        for part in trajectory_parts(trajectory, grades.get((trajectory.problem_id, trajectory.sample))):
+        for part in trajectory_parts(trajectory):
             console.print(part, highlight=False)
+        if grade := grades.get((trajectory.problem_id, trajectory.sample)):
+            for part in _verdict(grade, diagnose(trajectory, grade, grade.gold, run.manifest.prompt_text)):
+                console.print(part, highlight=False)
 
 
 def show_file(file: Path, console: Console) -> None:
@@ -69,7 +72,7 @@ def show_file(file: Path, console: Console) -> None:
         console.print(part, highlight=False)
 
 
-def trajectory_parts(trajectory: Trajectory, grade: Grade | None = None) -> Iterator[RenderableType]:
+def trajectory_parts(trajectory: Trajectory) -> Iterator[RenderableType]:
     """The whole story as things to print: the problem, every step with its number, time and tokens, what went wrong."""
     t = trajectory
     yield Rule(escape(f"{t.problem_id}  sample {t.sample}"))
@@ -82,8 +85,6 @@ def trajectory_parts(trajectory: Trajectory, grade: Grade | None = None) -> Iter
         if said := _aside(step):
             yield Padding(Text(cut_middle(said, CUT_CHARS), "dim"), (0, 0, 0, 2))
     yield Text(f"{t.usage.calls} calls, {t.usage.completion_tokens} tokens, {t.seconds:.1f} s", "dim")
-    if grade:
-        yield from _verdict(trajectory, grade)
 
 
 def _heading(index: int, step: Step) -> str:
@@ -100,9 +101,8 @@ def _aside(step: Step) -> str:
     return step.text if isinstance(step, Retry) else ""
 
 
-def _verdict(trajectory: Trajectory, grade: Grade) -> Iterator[RenderableType]:
+def _verdict(grade: Grade, diagnosis: Diagnosis) -> Iterator[RenderableType]:
     yield Text(f"gold {grade.gold} -> {grade.verdict} ({grade.reason})", _colour(grade.verdict))
-    diagnosis = diagnose(trajectory, grade, grade.gold)
     if diagnosis.cause:
         yield Text(f"why: {diagnosis.cause}", "bold red")
     for tag in diagnosis.tags:
