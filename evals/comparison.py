@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
@@ -34,7 +35,10 @@ class Pair:
 def compare_command(first: Run, second: Run, console: Console) -> None:
     """Print the comparison. Raises `UsageError` where the runs have no problem in common."""
     pairs = paired(first, second)
+    differing = other_golds((p.problem_id, p.first[0].grade.gold, p.second[0].grade.gold) for p in pairs)
     console.print(_figures(first, second, pairs))
+    if differing:
+        console.print(f"[yellow]warning: the golds of {differing} problems differ between the runs[/]")
     for title, side in (("right in A only", -1), ("right in B only", 1)):
         if flipped := [pair for pair in pairs if pair.flipped == side]:
             console.print(_flips(title, flipped))
@@ -48,10 +52,19 @@ def paired(first: Run, second: Run) -> list[Pair]:
         raise UsageError(
             f"{first.folder} and {second.folder} have no graded problem in common; compare runs of one set"
         )
-    differing = [p.problem_id for p in pairs if p.first[0].grade.gold != p.second[0].grade.gold]
-    if len(differing) > len(pairs) / 2:
-        raise UsageError(f"the runs have problems of the same ids but other golds, such as {differing[0]}")
     return pairs
+
+
+def other_golds(golds: Iterable[tuple[str, str | None, str | None]]) -> int:
+    """Of how many problems the golds differ, from each one's id and its gold in either run.
+
+    Raises `UsageError` where it is most of them: then they are other problems, of the same ids.
+    """
+    common = list(golds)
+    differing = [id_ for id_, one, other in common if one != other]
+    if len(differing) > len(common) / 2:
+        raise UsageError(f"the runs have problems of the same ids but other golds, such as {differing[0]}")
+    return len(differing)
 
 
 def _by_problem(run: Run) -> dict[str, list[Sample]]:
@@ -84,12 +97,7 @@ def _figures(first: Run, second: Run, pairs: list[Pair]) -> RenderableType:
                   "show in 4 of 5 comparisons")  # fmt: skip
     apart = [len({s.trajectory.problem_id for s in samples_of(run)}) - len(pairs) for run in (first, second)]
     table.add_row("problems", f"{len(pairs)} in both, {apart[0]} in A only, {apart[1]} in B only")
-    return Group(table, *_warnings(pairs))
-
-
-def _warnings(pairs: list[Pair]) -> list[str]:
-    other = sum(pair.first[0].grade.gold != pair.second[0].grade.gold for pair in pairs)
-    return [f"[yellow]warning: the golds of {other} problems differ between the runs[/]"] if other else []
+    return table
 
 
 def _flips(title: str, pairs: list[Pair]) -> RenderableType:
