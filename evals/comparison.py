@@ -34,9 +34,9 @@ class Pair:
 
 def compare_command(first: Run, second: Run, console: Console) -> None:
     """Print the comparison. Raises `UsageError` where the runs have no problem in common."""
-    pairs = paired(first, second)
+    pairs, apart = paired(first, second)
     differing = other_golds((p.problem_id, p.first[0].grade.gold, p.second[0].grade.gold) for p in pairs)
-    console.print(_figures(first, second, pairs))
+    console.print(_figures(first, second, pairs, apart))
     if differing:
         console.print(f"[yellow]warning: the golds of {differing} problems differ between the runs[/]")
     for title, side in (("right in A only", -1), ("right in B only", 1)):
@@ -44,15 +44,18 @@ def compare_command(first: Run, second: Run, console: Console) -> None:
             console.print(_flips(title, flipped))
 
 
-def paired(first: Run, second: Run) -> list[Pair]:
-    """The problems that both runs have graded, in the first run's order. Raises `UsageError` without any."""
+def paired(first: Run, second: Run) -> tuple[list[Pair], tuple[int, int]]:
+    """The problems that both runs have graded, in the first run's order; how many either has besides.
+
+    Raises `UsageError` where they have none in common.
+    """
     one, other = (_by_problem(run) for run in (first, second))
     pairs = [Pair(id_, one[id_], other[id_]) for id_ in one if id_ in other]
     if not pairs:
         raise UsageError(
             f"{first.folder} and {second.folder} have no graded problem in common; compare runs of one set"
         )
-    return pairs
+    return pairs, (len(one) - len(pairs), len(other) - len(pairs))
 
 
 def other_golds(golds: Iterable[tuple[str, str | None, str | None]]) -> int:
@@ -74,7 +77,7 @@ def _by_problem(run: Run) -> dict[str, list[Sample]]:
     return found
 
 
-def _figures(first: Run, second: Run, pairs: list[Pair]) -> RenderableType:
+def _figures(first: Run, second: Run, pairs: list[Pair], apart: tuple[int, int]) -> RenderableType:
     sides = [[[s.correct for s in getattr(pair, side)] for pair in pairs] for side in ("first", "second")]
     difference = paired_difference(sides[0], sides[1])
     lost, won = (sum(pair.flipped == side for pair in pairs) for side in (-1, 1))
@@ -95,7 +98,6 @@ def _figures(first: Run, second: Run, pairs: list[Pair]) -> RenderableType:
     least = detectable_difference(difference.deviation, len(pairs))
     table.add_row("detectable", f"{100 * least:.1f} points: the least true difference that {len(pairs)} problems "
                   "show in 4 of 5 comparisons")  # fmt: skip
-    apart = [len({s.trajectory.problem_id for s in samples_of(run)}) - len(pairs) for run in (first, second)]
     table.add_row("problems", f"{len(pairs)} in both, {apart[0]} in A only, {apart[1]} in B only")
     return table
 

@@ -34,7 +34,8 @@ def show_run(run: Run, console: Console) -> None:
     for column in ("problem", "#", "level", "verdict", "why", "check", "calls", "tokens", "s"):
         table.add_column(column, no_wrap=True, min_width=len(column))
     table.add_column("answer | gold", overflow="ellipsis", no_wrap=True)
-    for sample in samples_of(run):
+    samples = samples_of(run)
+    for sample in samples:
         t, verdict = sample.trajectory, sample.grade.verdict
         figures = (str(t.usage.calls), str(t.usage.completion_tokens), f"{t.seconds:.1f}")
         both = Text(f"{t.answer or '-'} | {sample.grade.gold}")
@@ -42,7 +43,7 @@ def show_run(run: Run, console: Console) -> None:
         why = diagnose(t, sample.grade, sample.grade.gold, run.manifest.prompt_text).cause or "-"
         table.add_row(*labels, Text(verdict, _colour(verdict)), why, t.state or "-", *figures, both)
     console.print(table)
-    print_report(run, console)
+    print_report(run, console, samples)
 
 
 def show_trajectory(run: Run, problem_id: str, console: Console) -> None:

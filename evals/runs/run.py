@@ -245,16 +245,18 @@ class Run:
         return sets
 
     def samples(self) -> list[Key]:
-        """All samples that the finished run has, in order; with `stop_early` it may have fewer."""
-        if self.manifest.imported:
-            return self._imported_samples()
+        """All samples that the finished run has, in order; with `stop_early`, or imported, it may have fewer."""
         return [(id_, sample) for id_ in self.manifest.problem_ids for sample in range(self.manifest.samples)]
 
-    def _imported_samples(self) -> list[Key]:
-        """Those that there are: problems of an imported run may have been sampled a different number of times."""
-        place = {id_: i for i, id_ in enumerate(self.manifest.problem_ids)}
-        keys = [(t.problem_id, t.sample) for t in self.trajectories()]
-        return sorted(keys, key=lambda key: (place[key[0]], key[1]))
+    def planned(self) -> int:
+        """How many samples the finished run has at most.
+
+        Of an imported run those that there are: its problems may have been sampled a different number of times.
+        """
+        if not self.manifest.imported:
+            return len(self.samples())
+        with (self.folder / "trajectories.jsonl").open("rb") as file:
+            return sum(line.endswith(b"\n") for line in file)
 
     def save_classes(self, classes: dict[str, dict[int, int | None]]) -> None:
         """Write the class of equal answers of each sample, by problem id and sample. Raises `LogError`."""
