@@ -12,6 +12,7 @@ from rich.table import Table
 
 from evals.report import Sample, samples_of
 from evals.runs import Run
+from evals.runs.differences import differences
 from evals.statistics import detectable_difference, interval, mcnemar, mean_and_error, paired_difference
 from tora_agent.errors import UsageError
 
@@ -99,6 +100,8 @@ def _figures(first: Run, second: Run, pairs: list[Pair], apart: tuple[int, int])
     table.add_row("detectable", f"{100 * least:.1f} points: the least true difference that {len(pairs)} problems "
                   "show in 4 of 5 comparisons")  # fmt: skip
     table.add_row("problems", f"{len(pairs)} in both, {apart[0]} in A only, {apart[1]} in B only")
+    differ = [f"{name}: {a} / {b}" for name, a, b in differences(first.manifest, second.manifest)]
+    table.add_row("differ in", escape("\n".join(differ)) or "nothing that their manifests tell")
     return table
 
 

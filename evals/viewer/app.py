@@ -18,6 +18,7 @@ from evals.index import Index
 from evals.index.filters import Filter
 from evals.index.lists import Row, samples_of
 from evals.index.summary import summarise
+from evals.runs.differences import differences
 from evals.viewer import pages
 from evals.viewer.bug_report import bug_report
 from evals.viewer.comparison import SHOWN, compare
@@ -101,6 +102,7 @@ class _Pages:
         shown = (changed + [each for each in comparison.problems if not each.change])[: max(SHOWN, len(changed))]
         links = {"links_a": ServerLinks(names[0]), "links_b": ServerLinks(names[1])}
         page = {"title": "Compare", "names": names, "comparison": comparison, "shown": shown}
+        page |= {"differences": differences(first.run.manifest, second.run.manifest)}
         return _html("compare.html", page | links)
 
     def whole(self, request: Request) -> Response:

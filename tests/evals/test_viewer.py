@@ -172,7 +172,7 @@ def test_compared_runs_have_the_same_golds(tmp_path: Path) -> None:
     golds = {"first": ("2", "2", "2"), "second": ("2", "2", "3"), "other": ("2", "3", "4")}
     for name, of_run in golds.items():
         ids = [f"own/{number}" for number in range(3)]
-        run = Run.create(tmp_path / name, manifest(problem_ids=ids, samples=1))
+        run = Run.create(tmp_path / name, manifest(problem_ids=ids, samples=1, model=f"of-{name}"))
         for id_, gold in zip(ids, of_run, strict=True):
             run.add(trajectory(problem_id=id_))
             verdict = Verdict.CORRECT if gold == "2" else Verdict.WRONG
@@ -180,6 +180,7 @@ def test_compared_runs_have_the_same_golds(tmp_path: Path) -> None:
     with viewing(tmp_path, *(tmp_path / name for name in golds)) as served:
         status, text = get(served, "/compare?a=first&b=second")
         assert status == 200
+        assert '<th scope="row">model</th><td>of-first</td><td>of-second</td>' in text
         assert "The golds of 1 problems differ" in text
         assert "<dt>better</dt><dd>0</dd>" in text and "<dt>worse</dt><dd>1</dd>" in text
         status, text = get(served, "/compare?a=first&b=other")

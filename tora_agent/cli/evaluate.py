@@ -114,7 +114,10 @@ def compare(
     second: Annotated[str, typer.Argument(metavar="B", help="Another.")],
     log_dir: LogDir = Path("runs"),
 ) -> None:
-    """Compare two runs on the problems that both have: difference, interval, McNemar's test, flipped problems."""
+    """Compare two runs on the problems that both have: difference, interval, McNemar's test, flipped problems.
+
+    It also says what the two were made with that is not the same: settings, prompt, data, model, versions.
+    """
     from evals.comparison import compare_command
     from evals.runs import Run
     from evals.runs.run import find_run
