@@ -69,7 +69,7 @@ def same_run(run: Run, plan: Plan, benchmark: Benchmark, endpoint: Endpoint) -> 
     """Make sure that `plan` goes on with `run` and is no other evaluation. Raises `UsageError`."""
     was = run.manifest
     for name, before, now in (
-        ("benchmark", was.benchmark, plan.benchmark),
+        ("benchmark", was.benchmark, benchmark.name),
         ("--limit", was.limit, plan.limit),
         ("--spread", was.spread, plan.spread),
         ("--samples", was.samples, plan.samples),
@@ -228,7 +228,7 @@ def _create(plan: Plan, benchmark: Benchmark, endpoint: Endpoint, model: str, bo
         benchmark=benchmark.name,
         data_source=benchmark.source,
         data_sha256=benchmark.sha256,
-        data_file=str(plan.data) if plan.data else None,
+        data_file=str(benchmark.file) if benchmark.file else None,
         limit=plan.limit,
         spread=plan.spread,
         problem_ids=[problem.unique_id for problem in benchmark.choose(plan.limit, plan.spread)],

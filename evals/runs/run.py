@@ -88,7 +88,7 @@ class Manifest(BaseModel):
     data_sha256: str
     """Of the whole benchmark's rows."""
     data_file: str | None
-    """The --data file as given, for --resume."""
+    """The file of problems as given, by --data or in the place of a benchmark, for --resume."""
     limit: int | None
     spread: int | None = None
     """The seed by which problems were drawn from all subjects and levels; None for the first ones."""

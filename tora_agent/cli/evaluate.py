@@ -10,18 +10,24 @@ import typer
 from tora_agent.cli.app import app, console, examples, standard_input
 from tora_agent.cli.options import Data, Given, LogDir, RunName, calling, solving, taking, voting
 
+_BENCHMARK = (
+    "sample, math500, or a .jsonl file of your own, with problem, answer and unique_id on each line, and maybe "
+    "subject, level (an integer) and solution."
+)
+
 
 @app.command(
     epilog=examples(
         "tora eval sample --limit 5",
         "tora eval math500 --prompt csv --model gpt-4o --limit 100",
         "tora eval math500 --data math500.jsonl --samples 4 --temperature 0.7",
+        "tora eval mine.jsonl",
         "tora eval --resume last",
     )
 )
 @taking(solving, calling, voting)
 def eval(
-    benchmark: Annotated[str | None, typer.Argument(help="sample or math500.")] = None,
+    benchmark: Annotated[str | None, typer.Argument(help=_BENCHMARK)] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first N problems.")] = None,
     spread: Annotated[
         int | None, typer.Option(help="Draw the problems from all subjects and levels, with this seed.")
