@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from rich.box import SIMPLE
 from rich.console import Console, RenderableType
 from rich.markup import escape
@@ -62,15 +62,25 @@ def show_trajectory(run: Run, problem_id: str, console: Console) -> None:
 
 
 def show_file(file: Path, console: Console) -> None:
-    """Print the trajectory in `file`, as `tora solve --json` or a chat's /save writes it. Raises `UsageError`."""
+    """Print the trajectory in `file`, or several and their vote, as `tora solve --json` or a chat's /save writes them.
+
+    Raises `UsageError`.
+    """
+    from evals.voting.solving import Elected  # brings the agent along, which a run's list should not wait for
+
     try:
-        trajectory = Trajectory.model_validate_json(file.read_bytes())
+        found = TypeAdapter(Elected | Trajectory).validate_json(file.read_bytes())
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}; name a run or a trajectory's file") from error
     except ValidationError as error:
         raise UsageError(f"{file} is no trajectory, as tora solve --json or /save in a chat writes it") from error
-    for part in trajectory_parts(trajectory):
-        console.print(part, highlight=False)
+    for trajectory in found.trajectories if isinstance(found, Elected) else [found]:
+        for part in trajectory_parts(trajectory):
+            console.print(part, highlight=False)
+    if isinstance(found, Elected):
+        answer = "no answer" if found.answer is None else f"answer: {found.answer}"
+        counted = f"{found.votes} of {len(found.trajectories)} samples, {found.vote.value} vote"
+        console.print(Text(f"{answer} ({counted})", "bold"))
 
 
 def trajectory_parts(trajectory: Trajectory) -> Iterator[RenderableType]:
