@@ -27,6 +27,7 @@ from tora_agent.display import Live
 from tora_agent.errors import UsageError
 from tora_agent.folders import new_folder
 from tora_agent.model import ClientSettings, Endpoint, choose_endpoint, fetch_if_embedded, open_model
+from tora_agent.model.settings import client_settings
 from tora_agent.settings import AgentSettings, settings_from
 from tora_agent.steps import Code, Reasoning, Step, Trajectory
 
@@ -41,6 +42,7 @@ class Fork:
     """The first step that is made anew; a model call."""
     settings: AgentSettings
     endpoint: Endpoint
+    client: ClientSettings
 
 
 def fork_command(run: Run, given: dict[str, Any], console: Console) -> Run:
@@ -56,8 +58,10 @@ def fork_command(run: Run, given: dict[str, Any], console: Console) -> Run:
     same_server = given["model"] is None and given["base_url"] is None
     model = given["model"] if given["model"] or manifest.imported else manifest.model
     endpoint = choose_endpoint(model, manifest.base_url if same_server else given["base_url"])
-    fetch_if_embedded(endpoint)
-    fork = Fork(run, trajectory, model_call_at(trajectory, given["at"]), settings, endpoint)
+    client = client_settings(given)
+    if not client.replay_only:
+        fetch_if_embedded(endpoint)
+    fork = Fork(run, trajectory, model_call_at(trajectory, given["at"]), settings, endpoint, client)
     console.print(f"going on from step {fork.step} of {trajectory.problem_id}", soft_wrap=True, highlight=False)
     with Live(console) as live:
         made, grade = asyncio.run(_make(fork, given["log_dir"], live))
@@ -114,7 +118,7 @@ async def _make(fork: Fork, log_dir: Path, on_event: OnEvent) -> tuple[Run, Grad
     old = fork.trajectory
     problem = problems_of(fork.parent)[old.problem_id]
     sandbox = Sandbox(Limits(cell_seconds=fork.settings.cell_seconds), isolation=fork.settings.isolation)
-    async with Grader() as grader, sandbox as box, open_model(fork.endpoint, ClientSettings()) as model:
+    async with Grader() as grader, sandbox as box, open_model(fork.endpoint, fork.client) as model:
         dialect, why = await choose_dialect(fork.settings.dialect, model)
         if note := told(fork.settings.dialect, dialect.name, why):
             on_event({"note": note})

@@ -126,6 +126,22 @@ def test_a_fork_has_nothing_that_only_its_parent_has(tora: Tora, parent: Run, tm
 
 
 @pytest.mark.usefixtures("engine", "parent")
+def test_a_fork_is_paid_for_limited_and_replayed_as_a_run_is(tora: Tora, tmp_path: Path) -> None:
+    turns = ["Let us see.", r"It is $\boxed{42}$."]
+    with serving(script({"match": "What is 41", "turns": [{"content": text} for text in turns]})) as server:
+        known = ("fork", "p", "own/1", "--at", "0", "--base-url", server.base_url, "--model", "other")
+        done = tora(*known, "--price", "1,2", "--cassette", "tape", env={"OPENAI_API_KEY": "k"})
+        assert done.returncode == 0, done.stderr
+        ended = tora(*known, "--max-tokens-total", "1", env={"OPENAI_API_KEY": "k"})
+        assert ended.returncode == 2 and "the budget is spent" in ended.stderr
+    again = tora(*known, "--cassette", "tape", "--replay-only")
+    assert again.returncode == 0, again.stderr
+    made = [Run.read(each) for each in (tmp_path / "runs").iterdir() if each.name != "p"]
+    assert len(made) == 2
+    assert any(run.manifest.spent.cost for run in made)
+
+
+@pytest.mark.usefixtures("engine", "parent")
 def test_a_fork_whose_model_does_not_answer_leaves_nothing(tora: Tora, tmp_path: Path) -> None:
     url = ("--base-url", "http://127.0.0.1:9/v1", "--model", "other")
     done = tora("fork", "p", "own/1", "--at", "0", *url, env={"OPENAI_API_KEY": "k"})
