@@ -64,7 +64,7 @@ def find(index: Index, problem_id: str, sample: int) -> Row | None:
     return rows[0] if rows else None
 
 
-def samples_of(index: Index, problem_id: str) -> list[Row]:
+def rows_of_problem(index: Index, problem_id: str) -> list[Row]:
     """The rows of all samples of a problem."""
     return index.rows("SELECT * FROM trajectories WHERE problem_id = ? ORDER BY sample", [problem_id])
 

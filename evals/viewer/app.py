@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from evals.index import Index
 from evals.index.filters import Filter
-from evals.index.lists import Row, samples_of
+from evals.index.lists import Row, rows_of_problem
 from evals.index.summary import summarise
 from evals.runs.differences import differences
 from evals.viewer import pages
@@ -149,7 +149,7 @@ class _Pages:
         return [
             {"name": name, "step": step, "address": links.beside(row, fork, name)}
             for name, step in found
-            for fork in samples_of(self.library[name], row["problem_id"])
+            for fork in rows_of_problem(self.library[name], row["problem_id"])
         ]
 
     def _live(self, index: Index, links: ServerLinks) -> pages.Page:
