@@ -322,5 +322,6 @@ def _drop_torn_line(path: Path) -> None:
 
 
 def _log_error(path: Path, error: OSError) -> LogError:
-    advice = "free some space" if error.errno == errno.ENOSPC else "give another --log-dir"
-    return LogError(f"cannot write the log in {path}: {error.strerror}; {advice}, then go on with --resume")
+    full = error.errno == errno.ENOSPC
+    advice = "free some space, then try again" if full else "give another --log-dir, or make this one writable"
+    return LogError(f"cannot write the log in {path}: {error.strerror}; {advice}")
