@@ -36,13 +36,10 @@ class Sample:
 
 def samples_of(run: Run) -> list[Sample]:
     """All graded samples of `run`, in the order of its problems."""
-    grades, order = run.grades(), {key: i for i, key in enumerate(run.samples())}
-    pairs = [(order.get((t.problem_id, t.sample), 0), t) for t in run.trajectories()]
-    return [
-        Sample(t, grades[t.problem_id, t.sample])
-        for _, t in sorted(pairs, key=lambda pair: pair[0])
-        if (t.problem_id, t.sample) in grades
-    ]
+    grades, place = run.grades(), {id_: i for i, id_ in enumerate(run.manifest.problem_ids)}
+    graded = [t for t in run.trajectories() if (t.problem_id, t.sample) in grades]
+    ordered = sorted(graded, key=lambda t: (place.get(t.problem_id, 0), t.sample))
+    return [Sample(t, grades[t.problem_id, t.sample]) for t in ordered]
 
 
 def accuracy(samples: Iterable[Sample]) -> str:
@@ -81,10 +78,9 @@ def well_formed(trajectory: Trajectory) -> bool:
     return bool(blocks) and all(_parses(block) for block in blocks)
 
 
-def report(run: Run) -> RenderableType:
-    """The table that `tora eval` ends with."""
-    samples = samples_of(run)
-    total = len(run.samples())
+def report(run: Run, samples: list[Sample]) -> RenderableType:
+    """The table that `tora eval` ends with, from the run's `samples_of`."""
+    total = run.planned()
     parts: list[RenderableType] = [_headline(run, samples, total)]
     if samples:
         parts += [
@@ -263,8 +259,8 @@ def _parses(code: str) -> bool:
     return True
 
 
-def print_report(run: Run, console: Console) -> None:
-    """Print the table, the run directory, and the command that opens it."""
-    console.print(report(run))
+def print_report(run: Run, console: Console, samples: list[Sample] | None = None) -> None:
+    """Print the table, the run directory, and the command that opens it; `samples` spares reading the log again."""
+    console.print(report(run, samples_of(run) if samples is None else samples))
     command = f"tora show {shlex.quote(str(run.folder))}"
     console.print(f"run: {run.folder}\nopen: {command}", soft_wrap=True, highlight=False, markup=False)

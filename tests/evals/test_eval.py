@@ -381,6 +381,27 @@ def test_resume_with_another_option_is_refused(
     assert re.fullmatch(f"tora: .* was made with {said}.*\n", done.err)
 
 
+def test_problems_of_ones_own_are_found_again_by_resume(tmp_path: Path, server: ScriptedServer) -> None:
+    bare = [{key: each[key] for key in ("problem", "answer", "unique_id")} for each in ROWS[:3]]
+    (tmp_path / "data").mkdir()
+    file = jsonl(tmp_path / "data" / "mine.jsonl", *bare).relative_to(tmp_path)
+    known = ("--model", "scripted", "--base-url", server.base_url)
+    done = tora_in(tmp_path, "eval", file, *known, OPENAI_API_KEY=KEY)
+    assert done.status == 0, done.out + done.err
+    assert "accuracy         │ 100.0" in done.out and "warning" not in done.out
+    run = only_run(tmp_path)
+    assert "-mine-tora-" in run.name
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert (manifest["benchmark"], manifest["data_file"]) == ("mine", "data/mine.jsonl")
+    for again in ([], [file]):
+        for name in ("trajectories", "grades"):
+            path = run / f"{name}.jsonl"
+            path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
+        done = tora_in(tmp_path, "eval", *again, "--resume", "last", OPENAI_API_KEY=KEY)
+        assert done.status == 0, done.out + done.err
+        assert len(keys(run)) == 3
+
+
 # Faults of the model's server
 
 
@@ -511,7 +532,7 @@ SERVED = ["sample", "--model", "scripted", "--base-url", "SERVER"]
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "name a benchmark: sample or math500"),
+        ([], "name a benchmark: sample, math500 or a .jsonl file"),
         (["math", *SERVED[1:]], "unknown benchmark 'math'; there are sample, math500"),
         ([*SERVED, "--limit", "0"], "--limit must be at least 1, not 0"),
         ([*SERVED, "--data", "bad.jsonl"], "bad.jsonl:2: the field 'answer' is missing"),

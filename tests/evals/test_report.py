@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from evals.grading import Verdict
-from evals.report import report
+from evals.report import report, samples_of
 from evals.runs import Run
 from evals.voting.votes import Vote
 from tests.evals.making import grade, manifest, trajectory
@@ -22,7 +22,7 @@ def shown(run: Run) -> list[str]:
     """The lines of the score table; the words of each parted by single spaces."""
     console = Console(width=200)
     with console.capture() as capture:
-        console.print(report(run))
+        console.print(report(run, samples_of(run)))
     return [" ".join(line.replace("│", " ").split()) for line in capture.get().splitlines()]
 
 

@@ -219,7 +219,7 @@ def test_existing_run_is_not_written_over(run: Run) -> None:
 
 def test_file_in_the_place_of_the_log_directory_is_said(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("not a directory")
-    with pytest.raises(LogError, match=r"Not a directory; give another --log-dir"):
+    with pytest.raises(LogError, match=r"Not a directory; give another --log-dir, or make this one writable$"):
         Run.create(tmp_path / "runs" / "one", manifest())
 
 
