@@ -38,14 +38,18 @@ MaxRounds = Annotated[int | None, typer.Option(help="Model calls per sample. Def
 MaxSeconds = Annotated[float | None, typer.Option(help="Working seconds per sample. Default: 900.")]
 MaxRetries = Annotated[
     int | None,
-    typer.Option(help="New attempts after a check that came out False or an answer that looks wrong. Default: 2."),
+    typer.Option(
+        help="With a prompt set that checks: new attempts after a check that came out False or an answer that looks "
+        "wrong. Default: 2."
+    ),
 ]
 Retry = Annotated[
     str | None,
     typer.Option(help="revise: such an attempt goes on in the conversation; restart: anew. Default: revise."),
 ]
 Doubts = Annotated[
-    bool | None, typer.Option("--doubts/--no-doubts", help="Whether rules may find that an answer looks wrong.")
+    bool | None,
+    typer.Option("--doubts/--no-doubts", help="Whether rules may find that an answer looks wrong, beside its check."),
 ]
 Independence = Annotated[
     bool | None,
@@ -75,7 +79,10 @@ SilenceSeconds = Annotated[
 ]
 Vote = Annotated[
     str | None,
-    typer.Option(help="How samples choose an answer: majority, or verified (weighted by verification state)."),
+    typer.Option(
+        help="How samples choose an answer: majority, or verified (weighted by verification state, for prompt sets "
+        "with a check)."
+    ),
 ]
 Weights = Annotated[
     str | None, typer.Option(help="Of True, Uncertain and False in a verified vote. Default: 1,0.5,0.2.")
