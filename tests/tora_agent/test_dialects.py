@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from evals.exporting.sft import chat
 from prompts import load_prompt
 from sandbox import Sandbox
 from tests.conftest import model_at, script
@@ -24,7 +25,7 @@ from tora_agent.errors import ModelUnavailable
 from tora_agent.model import ClientSettings, Model
 from tora_agent.model.scripted import ScriptedServer
 from tora_agent.settings import AgentSettings
-from tora_agent.steps import Output, Reasoning, Retry, Trajectory
+from tora_agent.steps import ModelCall, Output, Reasoning, Retry, ToolCall, Trajectory, Usage
 
 pytestmark = pytest.mark.anyio
 QUESTION = "What is six times seven?"
@@ -142,6 +143,52 @@ async def test_a_call_that_cannot_be_read_is_told_so(box: Sandbox, call: dict[st
     assert (retry.reason, made.answer) == ("bad_call", "42")
     assert [message["content"] for message in requests[1]["messages"][-2:]] == [EMPTY, retry.text]
     assert made.steps[0].call.tool_calls[0].arguments == call["arguments"]
+
+
+async def test_one_unreadable_call_of_several_is_told_and_none_is_run(box: Sandbox) -> None:
+    calls = ["x = 6", {"arguments": '{"code": 1'}, "print(x * 7)"]
+    said = {"content": r"It may be \boxed{41}.", "tool_calls": calls}
+    made, requests = await rollout(box, "tools", said, {"tool_calls": ["print(42)"]}, r"So \boxed{42}.")
+    kinds = ["reasoning", "retry", "reasoning", "code", "output", "reasoning", "answer"]
+    assert ([step.kind for step in made.steps], made.answer) == (kinds, "42")
+    assert [message["content"] for message in requests[1]["messages"][-2:]] == [said["content"], made.steps[1].text]
+
+
+def test_of_a_reply_that_was_cut_the_whole_calls_are_run() -> None:
+    calls = [ToolCall(name="python", arguments=each) for each in ('{"code": "x = 6"}', '{"code": "pri')]
+    call = ModelCall(raw="", tool_calls=calls, finish_reason="length", usage=Usage(), seconds=0)
+    turn = DIALECTS["tools"].read(call, load_prompt("tora"))
+    assert (turn.codes, turn.unreadable) == (("x = 6",), False)
+
+
+@pytest.mark.parametrize(
+    "prose",
+    [
+        block("print(1)", "I plan this.") + "\nThen I call.",
+        "I plan this.\n```py\nprint(1)\n```",
+        "I plan this.\n```python\nprint(1)",
+        "I plan this.\n```output\n9\n```\n  ```python\n  print(1)\n  ```",
+    ],
+)
+async def test_what_was_called_goes_back_and_no_block_of_the_prose(box: Sandbox, prose: str) -> None:
+    calls = {"content": prose, "tool_calls": ["x = 6", "print(x * 7)"]}
+    made, requests = await rollout(box, "tools", calls, r"So \boxed{42}.")
+    assert [step.text for step in made.steps if isinstance(step, Output)] == ["(no output)", "42"]
+    exported = chat(made, DIALECTS["tools"])["messages"]
+    for sent in (requests[1]["messages"], exported):
+        said = [message for message in sent if message.get("tool_calls")]
+        assert [code_of(call) for each in said for call in each["tool_calls"]] == ["x = 6", "print(x * 7)"]
+        assert said[0]["content"].startswith("I plan this.") and "print(1)" not in said[0]["content"]
+    (first, *_) = (step for step in made.steps if isinstance(step, Reasoning))
+    assert "print(1)" in first.cut and "print(1)" not in first.text
+
+
+async def test_a_quoted_block_is_not_sent_back_as_the_call(box: Sandbox) -> None:
+    quoted = "````text\n```python\nprint(1)\n```\n````"
+    made, requests = await rollout(box, "tools", block("print(6 * 7)", quoted), r"So \boxed{42}.")
+    assert made.answer == "42"
+    said = requests[1]["messages"][-2]
+    assert (said["content"], code_of(said["tool_calls"][0])) == (quoted, "print(6 * 7)")
 
 
 async def test_calls_that_can_never_be_read_come_to_no_answer(box: Sandbox) -> None:
