@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from prompts import load_prompt
 from tests.conftest import model_at, script
 from tora_agent.dialects import Sent
+from tora_agent.dialects.base import read_fenced
 from tora_agent.errors import ContextFull, ModelError, ModelRefused, ModelUnavailable
 from tora_agent.model import ClientSettings, Endpoint, Model
 from tora_agent.model.scripted import ScriptedServer
@@ -216,6 +218,68 @@ async def test_lone_surrogates_become_valid_text(stream: bool) -> None:
     assert ModelCall.model_validate_json(call.model_dump_json()) == call
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        *((each, "length") for each in ("model_length", "max_tokens", "MAX_TOKENS", "model_context_window_exceeded")),
+        *((each, "stop") for each in ("eos", "eos_token", "stop_sequence", "end_turn", "COMPLETE")),
+        ("function_call", "tool_calls"),
+        ("sensitive", "content_filter"),
+        ("content_filter", "content_filter"),
+        ("unheard-of", "unheard-of"),
+    ],
+)
+async def test_a_finish_reason_is_told_in_openais_words(said: str, meant: str) -> None:
+    async with serving(answering(lambda: whole("six", said))) as served, Model(served.endpoint()) as model:
+        call = await ask(model)
+    assert call.finish_reason == meant
+    turn = read_fenced(call.model_copy(update={"raw": "```python\nprint(1)"}), load_prompt("tora"))
+    assert bool(turn.code) == (meant in ("stop", "tool_calls"))
+
+
+def pieces_of(*deltas: dict[str, Any]) -> Handler:
+    """A stream with these pieces of tool calls."""
+    lines = [*(chunk({"tool_calls": [each]}) for each in deltas), chunk({}, "tool_calls")]
+    return answering(lambda: web.Response(text="".join(lines), content_type="text/event-stream"))
+
+
+def piece(arguments: str, index: int | None = 0, name: str | None = None, **more: Any) -> dict[str, Any]:
+    function = {"arguments": arguments} | ({"name": name} if name is not None else {})
+    return {"function": function} | ({"index": index} if index is not None else {}) | more
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "deltas",
+    [
+        [piece("one", 0, "f", id="a"), piece("two", 0, "f", id="b")],
+        [piece("one", 0, "f", id=""), piece("two", 0, "f", id="")],
+        [piece("one", None, "f"), piece("two", None, "f")],
+        [piece("", 0, "f", id="a"), piece("on", 0), piece("", 1, "f", id="b"), piece("two", 1), piece("e", 0)],
+        [piece("o", 0, "f", id="a"), piece("ne", 0, "f", id="a"), piece("two", 0, "f", id="b")],
+        [piece("o", 0, "f", id="a"), piece("ne", 0, "", id=""), piece("t", 1, "f", id="b"), piece("wo", 1, "")],
+        [piece("two", 1, "f", id="b"), piece("one", 0, "f", id="a")],
+    ],
+    ids=["ids", "empty ids", "no index", "interleaved", "repeated id", "empty names", "out of order"],
+)
+async def test_streamed_calls_are_told_apart(deltas: list[dict[str, Any]]) -> None:
+    async with serving(pieces_of(*deltas)) as served, Model(served.endpoint()) as model:
+        call = await ask(model, [])
+    assert [(each.name, each.arguments) for each in call.tool_calls] == [("f", "one"), ("f", "two")]
+
+
+@pytest.mark.anyio
+async def test_usage_within_a_choice_of_a_stream() -> None:
+    usage = {"prompt_tokens": 5, "completion_tokens": 3}
+    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "usage": usage}]}
+    events = chunk({"content": "six"}) + f"data: {json.dumps(last)}\n\n"
+    page = answering(lambda: web.Response(text=events, content_type="text/event-stream"))
+    async with serving(page) as served, Model(served.endpoint()) as model:
+        call = await ask(model, [])
+    assert (call.usage.prompt_tokens, call.usage.completion_tokens) == (5, 3)
+
+
 # What is tried again
 
 
@@ -293,7 +357,7 @@ async def test_a_reply_without_a_message_is_not_whole(body: str) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("reason", ["abort", "error"])
+@pytest.mark.parametrize("reason", ["abort", "error", "insufficient_system_resource", "network_error"])
 async def test_a_reply_that_the_server_broke_off_is_not_whole(reason: str) -> None:
     async with serving(answering(lambda: whole("half", reason))) as served, Model(served.endpoint(), QUICK) as model:
         with pytest.raises(ModelUnavailable, match="broke off"):
