@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import math
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -578,6 +579,26 @@ async def test_a_full_context_is_an_error_of_its_own() -> None:
     assert len(served.requests) == 1
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("words", "fields"),
+    [
+        ("Please reduce the length of the messages or completion.", {"code": "context_length_exceeded"}),
+        ("Please reduce the length of the messages or completion. Current length is 42328 while limit is 40000", {}),
+        ("The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).", {"code": 400}),
+        ("This model's maximum prompt length is 131072 but the request contains 200000 tokens.", {}),
+        ("Too much.", {"code": "context_length_exceeded"}),
+    ],
+    ids=["Groq", "Cerebras", "Gemini", "xAI", "its code alone"],
+)
+async def test_a_full_context_is_known_in_whatever_words(words: str, fields: dict[str, Any]) -> None:
+    refused = answering(lambda: refusal(400, words, **fields))
+    async with serving(refused) as served, Model(served.endpoint(), QUICK) as model:
+        with pytest.raises(ContextFull):
+            await ask(model)
+    assert len(served.requests) == 1
+
+
 TOO_MANY = "This model's maximum context length is 1000 tokens. However, you requested "
 
 
@@ -587,6 +608,10 @@ TOO_MANY = "This model's maximum context length is 1000 tokens. However, you req
     [
         (TOO_MANY + "{total} tokens (400 in the messages, {asked} in the completion).", [900, 600]),
         ("'max_tokens' is too large: {asked}. " + TOO_MANY + "too many: your request has 400 input tokens", [900, 600]),
+        (
+            "Please reduce the length of the messages or completion. Current length is {total} while limit is 1000",
+            [900, 600],
+        ),
         # This count is only as much as the server has looked at.
         (TOO_MANY + "{asked} output tokens and your prompt contains at least {rest} input tokens", [900, 450]),
         ("max_tokens is too large: {asked}. This model supports at most 600 completion tokens.", [900, 450]),
@@ -634,6 +659,74 @@ async def test_a_key_that_the_server_repeats_is_in_no_message(status: int) -> No
         with pytest.raises(ModelError, match="no way with the key") as caught:
             await ask(model)
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("error", "kind", "tries"),
+    [
+        ({"message": "Insufficient credits", "code": 402}, ModelRefused, 1),
+        ({"message": "no more", "type": "insufficient_quota"}, ModelRefused, 1),
+        ({"message": "who?", "code": "invalid_api_key"}, ModelRefused, 1),
+        ({"message": "bad roles", "code": 400}, ModelError, 1),
+        ({"message": "bad roles", "type": "invalid_request_error"}, ModelError, 1),
+        ({"message": "prompt is too long", "code": "400"}, ContextFull, 1),
+        ({"message": "slow down", "code": 429}, ModelUnavailable, 3),
+        ({"message": "boom", "code": 502}, ModelUnavailable, 3),
+        ({"message": "boom"}, ModelUnavailable, 3),
+        ("boom", ModelUnavailable, 3),
+    ],
+)
+async def test_an_error_in_the_place_of_a_reply_is_what_its_code_says(
+    error: Any, kind: type[ModelError], tries: int, stream: bool
+) -> None:
+    body = json.dumps({"error": error})
+    text, type_ = (f"data: {body}\n\n", "text/event-stream") if stream else (body, "application/json")
+    page = answering(lambda: web.Response(text=text, content_type=type_))
+    async with serving(page) as served, Model(served.endpoint(), QUICK) as model:
+        with pytest.raises(ModelError, match=error if isinstance(error, str) else error["message"]) as caught:
+            await ask(model, [] if stream else None)
+    assert (type(caught.value), len(served.requests)) == (kind, tries)
+
+
+@pytest.mark.anyio
+async def test_a_rate_limit_in_the_place_of_a_reply_slows_all_calls() -> None:
+    answers = iter([web.json_response({"error": {"message": "slow down", "code": 429}}), whole("fine")])
+    async with serving(answering(lambda: next(answers))) as served, Model(served.endpoint(), QUICK) as model:
+        assert (await ask(model)).raw == "fine"
+        assert model._pace.limit < math.inf
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("words", "tries"),
+    [
+        ("tools param requires --jinja flag", 1),
+        ("Conversation roles must alternate user/assistant", 1),
+        ("Failed to parse tool call", 3),
+        ("out of memory", 3),
+    ],
+)
+async def test_a_server_error_about_the_form_of_the_request_is_not_tried_again(words: str, tries: int) -> None:
+    async with serving(answering(lambda: refusal(500, words))) as served, Model(served.endpoint(), QUICK) as model:
+        with pytest.raises(ModelError, match=words):
+            await ask(model)
+    assert len(served.requests) == tries
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("status", "words"), [(403, "no"), (403, "Missing scopes: api.model.read"), (401, "Missing scopes: model.read")]
+)
+async def test_a_key_that_may_not_list_the_models_may_chat(status: int, words: str) -> None:
+    models = answering(lambda: refusal(status, words))
+    async with serving(answering(lambda: whole("fine")), models) as served:
+        async with Model(served.endpoint("m"), QUICK) as model:
+            assert (await ask(model)).raw == "fine"
+        with pytest.raises(ModelRefused, match="refuses the key"):
+            async with Model(served.endpoint("")):
+                pass
 
 
 @pytest.mark.anyio
@@ -700,6 +793,45 @@ async def test_a_parameter_is_unsupported_in_whatever_words(status: int, error: 
     async with serving(chat) as served, Model(served.endpoint(), QUICK) as model:
         assert (await ask(model)).raw == "fine"
     assert len(served.requests) == 2
+
+
+@pytest.mark.anyio
+async def test_two_parameters_refused_at_once_are_both_left_out() -> None:
+    async def chat(request: web.Request) -> web.StreamResponse:
+        asked = await request.json()
+        unknown = [each for each in ("seed", "stop") if each in asked]
+        said = [
+            {"type": "extra_forbidden", "loc": ["body", each], "msg": "Extra inputs not permitted"} for each in unknown
+        ]
+        return web.json_response({"detail": said}, status=422) if unknown else whole("fine")
+
+    async with serving(chat) as served, Model(served.endpoint(), QUICK) as model:
+        assert (await ask(model, stop=("x",))).raw == "fine"
+    assert len(served.requests) == 2
+
+
+@pytest.mark.anyio
+async def test_parameters_that_are_only_named_are_still_sent() -> None:
+    said = "Unknown field 'messages'; known are 'seed', 'stop' and 'temperature'"
+    async with serving(answering(lambda: refusal(400, said))) as served, Model(served.endpoint(), QUICK) as model:
+        with pytest.raises(ModelError, match="Unknown field"):
+            await ask(model, stop=("x",))
+    assert len(served.requests) == 1
+
+
+@pytest.mark.anyio
+async def test_a_stream_without_its_options() -> None:
+    refused = {"type": "extra_forbidden", "loc": ["body", "stream_options", "include_usage"], "msg": "not permitted"}
+    events = chunk({"content": "fine"}) + chunk({}, "stop")
+
+    async def chat(request: web.Request) -> web.StreamResponse:
+        if "stream_options" in await request.json():
+            return web.json_response({"detail": [refused]}, status=422)
+        return web.Response(text=events, content_type="text/event-stream")
+
+    async with serving(chat) as served, Model(served.endpoint(), QUICK) as model:
+        assert [(await ask(model, [])).raw for _ in range(2)] == ["fine", "fine"]
+    assert [request["stream"] for request in served.requests] == [True] * 3
 
 
 @pytest.mark.anyio

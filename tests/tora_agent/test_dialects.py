@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from evals.exporting.sft import chat
+from evals.runs import Run
 from prompts import load_prompt
 from sandbox import Sandbox
 from tests.conftest import model_at, script
@@ -19,7 +20,7 @@ from tests.evals.running import tora_in
 from tests.tora_agent.test_client import ask, serving
 from tora_agent.agent import Agent, Problem
 from tora_agent.conversation import EMPTY
-from tora_agent.dialects import DIALECTS
+from tora_agent.dialects import DIALECTS, Sent
 from tora_agent.dialects.probe import choose_dialect
 from tora_agent.errors import ModelUnavailable
 from tora_agent.model import ClientSettings, Model
@@ -239,6 +240,23 @@ async def test_a_stop_within_a_thought_is_not_sent_again() -> None:
         call = await ask(model, stop=("```output",))
         assert [request.get("stop") for request in server.requests] == [["```output"], None]
     assert (call.raw, call.asked and call.asked.stop) == (turn, [])
+    # The first reply was paid for, too.
+    assert (call.usage.calls, model.spending.spent.calls) == (1, 2)
+
+
+async def test_fence_says_once_where_an_endpoint_cannot_go_on_within_a_turn(caplog: pytest.LogCaptureFixture) -> None:
+    async def chat(request: web.Request) -> web.StreamResponse:
+        if "continue_final_message" in await request.json():
+            said = "continue_final_message: Extra inputs are not permitted; add_generation_prompt: not permitted"
+            return web.json_response({"error": {"message": said}}, status=422)
+        return reply("six")
+
+    begun = Sent([{"role": "user", "content": "?"}, {"role": "assistant", "content": "five,"}], continued=True)
+    async with serving(chat) as served, Model(served.endpoint(), ClientSettings(first_wait=0.01)) as model:
+        calls = [await model.complete(begun, max_tokens=9, temperature=0, seed=0) for _ in range(2)]
+    assert [call.asked and call.asked.continued for call in calls] == [False, False]
+    assert len(served.requests) == 3
+    assert [record.message for record in caplog.records if "--dialect fence" in record.message] == [caplog.messages[0]]
 
 
 @pytest.mark.parametrize("wanted", [True, False])
@@ -287,6 +305,12 @@ CALL = {"id": "1", "type": "function", "function": {"name": "python", "arguments
             "turns",
             "no tools here.*does not continue a turn .*last role must be user",
         ),
+        (
+            web.json_response({"error": {"message": "tools param requires --jinja flag"}}, status=500),
+            web.json_response({"error": {"message": "Cannot continue: roles must alternate"}}, status=500),
+            "turns",
+            "takes no tools .*does not continue a turn ",
+        ),
     ],
 )
 async def test_auto_asks_the_endpoint(tools: web.Response, continued: web.Response, chosen: str, why: str) -> None:
@@ -300,7 +324,7 @@ async def test_auto_asks_the_endpoint(tools: web.Response, continued: web.Respon
     assert why.split(".*")[0] in said and why.split(".*")[-1] in said
 
 
-@pytest.mark.parametrize("fault", ["rate_limit", "stall"])
+@pytest.mark.parametrize("fault", ["rate_limit", "stall", "server_error", "html_error", "malformed_json"])
 async def test_auto_takes_no_passing_fault_for_an_inability(fault: str) -> None:
     async with (
         ScriptedServer(script({"match": "", "turns": [{"fault": fault}]})) as server,
@@ -321,7 +345,12 @@ def test_auto_says_what_it_chose_and_why(engine: object, tmp_path: Path) -> None
     turns = [{"match": "Use the tool", "turns": ["54173879"]}, {"match": "Count", "turns": ["1, 2"]}]
     with serving_apart(script(*turns, {"match": "", "turns": [r"So \boxed{1}."]})) as server:
         where = ("--base-url", server.base_url, "--model", "scripted", "--dialect", "auto", "--shots", 0)
-        said = "dialect turns: the model called no tool when told to; the endpoint begins a new turn"
+        why = "the model called no tool when told to; the endpoint begins a new turn"
+        said = f"dialect turns: {why}"
         for command in (("solve", "1?", "--prompt", "tora"), ("eval", "sample", "--data", "own.jsonl")):
             done = tora_in(tmp_path, *command, *where)
             assert (done.status, said in " ".join(done.out.split())) == (0, True), done.out + done.err
+    (run,) = (tmp_path / "runs").iterdir()
+    manifest = Run.read(run).manifest
+    assert (manifest.dialect, manifest.dialect_reason.startswith(why)) == ("turns", True)
+    assert manifest.spent.calls == 3  # two of them to choose the dialect

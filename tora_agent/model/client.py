@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from typing import TYPE_CHECKING, Any, Self
@@ -18,7 +19,16 @@ from tora_agent.model.pace import Pace
 from tora_agent.model.reply import CutReply, OnText, read_stream, read_whole, without_echo
 from tora_agent.model.settings import ClientSettings
 from tora_agent.model.spending import Spending
-from tora_agent.model.trouble import PATIENCE, explain, fewer_tokens, retry_after, said, unwanted, wants_thought
+from tora_agent.model.trouble import (
+    PATIENCE,
+    by_its_code,
+    explain,
+    fewer_tokens,
+    retry_after,
+    said,
+    unwanted,
+    wants_thought,
+)
 from tora_agent.steps import Asked, ModelCall
 
 if TYPE_CHECKING:
@@ -28,7 +38,10 @@ OPENAI = "https://api.openai.com/v1"
 CONNECT_SECONDS = 10.0
 _CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
 """What makes vLLM and SGLang go on with the last message; llama.cpp does so by itself."""
-_OPTIONAL = ("stop", "temperature", "seed", "max_tokens", "continue_final_message", "add_generation_prompt")
+_NO_CONTINUING = "it takes no continue_final_message, which --dialect fence needs"
+_STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
+_OPTIONAL = ("stop", "temperature", "seed", "max_tokens", "stream_options", *_CONTINUE)
+_LOG = logging.getLogger(__name__)
 
 
 class Model:
@@ -90,6 +103,10 @@ class Model:
                 "address right (--base-url, OPENAI_BASE_URL)?"
             ) from error
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
+            # A key may be for chats alone, without the scope for this: the first chat will tell.
+            scopes = isinstance(error, openai.PermissionDeniedError) or "scope" in str(error).lower()
+            if self.endpoint.model and scopes:
+                return []
             raise self._explain(error) from error
         except (openai.OpenAIError, ValueError, AttributeError, TypeError):
             return []  # not every server lists its models, and some send a web page instead
@@ -124,7 +141,8 @@ class Model:
             raise ModelRefused(f"the cassette {folder} has no reply to this request; go on without --replay-only")
         begun = sent.messages[-1]["content"] if sent.continued else ""
         on_text = without_echo(on_text, begun) if on_text and begun else on_text
-        call = await self._try(request, on_text, tries or self.settings.tries)
+        asked = request | _STREAMED if on_text else request
+        call = await self._try(asked, on_text, tries or self.settings.tries)
         call = call.model_copy(update={"raw": call.raw.removeprefix(begun), "usage": self.spending.priced(call.usage)})
         self._note(call)
         if self._cassette:
@@ -142,9 +160,11 @@ class Model:
                     call = await self._ask(sent, on_text)
                     await self._pace.succeed()
                     if self._adapt_to_thought(call, sent):
+                        self.spending.priced(call.usage)  # paid for, though it is not used
                         continue
                     return call.model_copy(update={"seconds": time.monotonic() - began, "asked": _asked(sent)})
-                except (openai.OpenAIError, aiohttp.ClientError, CutReply, ValueError) as error:
+                except (openai.OpenAIError, aiohttp.ClientError, CutReply, ValueError) as caught:
+                    error = by_its_code(caught)
                     if self._adapt(error, sent):
                         continue
                     if fewer := fewer_tokens(error, request["max_tokens"]):
@@ -162,10 +182,9 @@ class Model:
         if on_text is None:
             answer = await self._client.post("/chat/completions", cast_to=str, body=request)
             return read_whole(answer)
-        body = request | {"stream": True, "stream_options": {"include_usage": True}}
         chunks = openai.AsyncStream[object]
         async with await self._client.post(
-            "/chat/completions", cast_to=object, body=body, stream=True, stream_cls=chunks
+            "/chat/completions", cast_to=object, body=request, stream=True, stream_cls=chunks
         ) as stream:
             return await read_stream(stream, on_text)
 
@@ -183,11 +202,12 @@ class Model:
         if not self._wants_thought and wants_thought(error):
             self._wants_thought = True
             return True
-        parameter = unwanted(error, [key for key in _OPTIONAL if key in sent])
-        if parameter is None:
-            return False
-        self._renamed[parameter] = "max_completion_tokens" if parameter == "max_tokens" else None
-        return True
+        parameters = unwanted(error, [key for key in _OPTIONAL if key in sent])
+        if "continue_final_message" in set(parameters) - set(self._renamed):
+            _LOG.warning("%s: %s; it may begin a new turn after each output", self.endpoint.where, _NO_CONTINUING)
+        for parameter in parameters:
+            self._renamed[parameter] = "max_completion_tokens" if parameter == "max_tokens" else None
+        return bool(parameters)
 
     def _adapt_to_thought(self, call: ModelCall, sent: dict[str, Any]) -> bool:
         """Whether the reply may have been ended by a stop string within its reasoning; no stop is sent from then on.
@@ -236,7 +256,7 @@ def _asked(sent: dict[str, Any]) -> Asked:
         temperature=sent.get("temperature"),
         seed=sent.get("seed"),
         stop=sent.get("stop", []),
-        continued=sent["messages"][-1]["role"] == "assistant",
+        continued="continue_final_message" in sent,
     )
 
 

@@ -31,6 +31,14 @@ class CutReply(Exception):
     """The reply ended without a finish reason, or held no message: it is not a whole answer."""
 
 
+class ErrorReply(CutReply):
+    """An error in the place of a reply, though the status is 200; `body` is what it says."""
+
+    def __init__(self, body: object) -> None:
+        super().__init__(f"an error in the place of a reply: {str(body)[:60]}")
+        self.body = body
+
+
 class _Part(BaseModel):
     """A part of a reply, of which only what is needed is looked at."""
 
@@ -87,7 +95,10 @@ class _Chunk(_Head):
 def read_whole(answer: str) -> ModelCall:
     """Read the body of an answer. Raises `CutReply` if it is no chat completion, or ends without a finish reason."""
     try:
-        whole = _Whole.model_validate(json.loads(answer))
+        body = json.loads(answer)
+        if isinstance(body, dict) and body.get("error"):
+            raise ErrorReply(body["error"])
+        whole = _Whole.model_validate(body)
     except (ValueError, RecursionError) as error:
         raise CutReply(f"no chat completion, but {answer[:60]!r}") from error
     choice, message = whole.choices[0], whole.choices[0].message
