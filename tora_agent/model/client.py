@@ -12,8 +12,8 @@ import aiohttp
 import openai
 
 from tora_agent.answers import spoken
-from tora_agent.errors import ModelRefused, ModelUnavailable
-from tora_agent.model.cassette import Cassette
+from tora_agent.errors import ContextFull, ModelError, ModelRefused, ModelUnavailable
+from tora_agent.model.cassette import Cassette, Refusal
 from tora_agent.model.endpoint import Endpoint
 from tora_agent.model.pace import Pace
 from tora_agent.model.reply import CutReply, OnText, read_stream, read_whole, without_echo
@@ -131,18 +131,28 @@ class Model:
         up), `ContextFull`, or `ModelError` for a bad request.
         """
         request = _request(self.name, sent) | {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
-        if self._cassette and (kept := self._cassette.find(request)):
+        kept = self._cassette.find(request) if self._cassette else None
+        if isinstance(kept, ModelCall):
             self._note(kept)
             if on_text:
                 on_text(kept.raw)
             return kept
         if self._cassette and self.settings.replay_only:
             folder = self._cassette.folder
-            raise ModelRefused(f"the cassette {folder} has no reply to this request; go on without --replay-only")
+            if kept:
+                raise kept.error
+            raise ModelUnavailable(f"the cassette {folder} has no reply to this request; go on without --replay-only")
         begun = sent.messages[-1]["content"] if sent.continued else ""
         on_text = without_echo(on_text, begun) if on_text and begun else on_text
         asked = request | _STREAMED if on_text else request
-        call = await self._try(asked, on_text, tries or self.settings.tries)
+        try:
+            call = await self._try(asked, on_text, tries or self.settings.tries)
+        except ModelError as error:
+            # An endpoint that is there may have learnt better, and is asked again.
+            if self._cassette and not isinstance(error, ModelRefused | ModelUnavailable):
+                full = isinstance(error, ContextFull)
+                self._cassette.keep(request, Refusal(refused=str(error), context_full=full))
+            raise
         call = call.model_copy(update={"raw": call.raw.removeprefix(begun), "usage": self.spending.priced(call.usage)})
         self._note(call)
         if self._cassette:
