@@ -170,7 +170,7 @@ async def solve_async(
     problem = checked_problem(problem)
     settings = settings or checked_settings(options)
     checked_prompt(settings)
-    endpoint = choose_endpoint(model, base_url)
+    endpoint = choose_endpoint(model, base_url, client)
     sandbox = Sandbox(Limits(cell_seconds=settings.cell_seconds), isolation=settings.isolation)
     async with sandbox as box, open_model(endpoint, client) as opened:
         dialect, why = await choose_dialect(settings.dialect, opened)

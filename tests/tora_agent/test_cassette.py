@@ -148,6 +148,20 @@ def test_an_evaluation_repeats_without_server_and_key(engine: object, tmp_path: 
     assert len(runs) == 2 and replies[0] == replies[1] and len(replies[0]) == 4
 
 
+def test_openais_own_model_repeats_without_address_and_key(engine: object, tmp_path: Path) -> None:
+    jsonl(tmp_path / "own.jsonl", row(1))
+    solving = ("solve", "1 + 0?", "--prompt", "tora", "--samples", 2)
+    evaluating = ("eval", "sample", "--data", "own.jsonl")
+    known = ("--shots", 0, "--model", "gpt-4o", "--cassette", "tape")
+    with serving_apart(script({"match": "", "turns": [r"So \boxed{1}."]})) as server:
+        for command in (solving, evaluating):
+            done = tora_in(tmp_path, *command, *known, "--base-url", server.base_url)
+            assert done.status == 0, done.out + done.err
+    for command in (solving, solving[:-2], evaluating):
+        done = tora_in(tmp_path, *command, *known, "--replay-only")
+        assert done.status == 0, done.out + done.err
+
+
 def test_a_reply_that_is_missing_costs_its_own_sample_alone(engine: object, tmp_path: Path) -> None:
     jsonl(tmp_path / "one.jsonl", row(1))
     jsonl(tmp_path / "two.jsonl", row(1), row(2, problem="Another: what is 1 + 1?"))

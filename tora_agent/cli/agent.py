@@ -125,6 +125,6 @@ def _solve_by_vote(given: dict[str, Any], problem: Any, settings: Any, client: A
         weights=Weights.parse(given["weights"]) if given["weights"] else Weights(),
         stop_early=given["stop_early"],
         settings=settings,
-        endpoint=choose_endpoint(given["model"], given["base_url"]),
+        endpoint=choose_endpoint(given["model"], given["base_url"], client),
         client=client,
     )

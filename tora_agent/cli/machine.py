@@ -112,9 +112,10 @@ def cleanup() -> None:
 @app.command(hidden=True)
 def fetch_model(name: Annotated[str, typer.Argument()] = "") -> None:
     """Get the embedded model's file now rather than on first use."""
+    from tora_agent.model.endpoint import choose_endpoint
     from tora_agent.model.weights import get_weights
 
-    print(f"model: {get_weights(name).name} is ready")
+    print(f"model: {get_weights(choose_endpoint(f'local:{name}').model).name} is ready")
 
 
 def _limits(given: dict[str, Any]) -> Any:
