@@ -54,6 +54,8 @@ class Model:
         self.reported = ""
         """The model's id as the server's replies give it."""
         self.fingerprint = ""
+        self._ends_thoughts = False
+        """Whether it has ended a thought that it had not begun: its chat template writes the <think>."""
         self.spending = Spending(self.settings)
         self._pace = Pace()
         self._cassette = Cassette(self.settings.cassette) if self.settings.cassette else None
@@ -155,6 +157,7 @@ class Model:
             raise
         call = call.model_copy(update={"raw": call.raw.removeprefix(begun), "usage": self.spending.priced(call.usage)})
         self._note(call)
+        call = call if sent.continued else self._cut_thought(call)
         if self._cassette:
             self._cassette.keep(request, call)
         return call
@@ -201,6 +204,18 @@ class Model:
     def _note(self, call: ModelCall) -> None:
         self.reported = self.reported or call.model
         self.fingerprint = self.fingerprint or call.fingerprint
+        self._ends_thoughts = self._ends_thoughts or ("</think>" in call.raw and "<think>" not in call.raw)
+
+    def _cut_thought(self, call: ModelCall) -> ModelCall:
+        """`call`, but all of it as reasoning if the token limit cut a thought that the chat template had begun.
+
+        Nothing in such a reply says so: a model that once ended a thought without beginning it is taken to think at the
+        beginning of every turn. Replies that are cut before it has ended the first one are taken for answers.
+        """
+        cut = call.finish_reason == "length" and "think>" not in call.raw
+        if not (self._ends_thoughts and cut) or call.tool_calls or call.reasoning:
+            return call
+        return call.model_copy(update={"raw": "", "reasoning": call.raw})
 
     def _adapted(self, request: dict[str, Any]) -> dict[str, Any]:
         named = {self._renamed.get(key, key): value for key, value in request.items()}
