@@ -38,7 +38,6 @@ OPENAI = "https://api.openai.com/v1"
 CONNECT_SECONDS = 10.0
 _CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
 """What makes vLLM and SGLang go on with the last message; llama.cpp does so by itself."""
-_NO_CONTINUING = "it takes no continue_final_message, which --dialect fence needs"
 _STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 _OPTIONAL = ("stop", "temperature", "seed", "max_tokens", "stream_options", *_CONTINUE)
 _LOG = logging.getLogger(__name__)
@@ -229,7 +228,7 @@ class Model:
             return True
         parameters = unwanted(error, [key for key in _OPTIONAL if key in sent])
         if "continue_final_message" in set(parameters) - set(self._renamed):
-            _LOG.warning("%s: %s; it may begin a new turn after each output", self.endpoint.where, _NO_CONTINUING)
+            _LOG.warning("%s takes no continue_final_message, which --dialect fence needs", self.endpoint.where)
         for parameter in parameters:
             self._renamed[parameter] = "max_completion_tokens" if parameter == "max_tokens" else None
         return bool(parameters)
