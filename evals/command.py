@@ -17,14 +17,14 @@ from evals.report import print_report
 from evals.runner import Outcome, Plan, evaluate, same_run
 from evals.runs import Run
 from evals.runs.run import find_run
-from evals.voting.votes import Vote, Weights
+from evals.voting.votes import Vote, Weights, check_voting
 from tora_agent.agent import checked_prompt
 from tora_agent.dialects.probe import told
 from tora_agent.errors import UsageError
 from tora_agent.model import choose_endpoint, fetch_if_embedded
 from tora_agent.model.settings import client_settings
 from tora_agent.settings import settings_from
-from tora_agent.steps import Trajectory
+from tora_agent.steps import Trajectory, Usage
 
 COMPLETE, INCOMPLETE = 0, 3
 
@@ -65,8 +65,6 @@ def _plan(given: dict[str, Any], was: Run | None) -> Plan:
     client = client_settings(given)
     weights = Weights.parse(given["weights"]) if given["weights"] else None
     vote = Vote.parse(given["vote"])
-    if given["stop_early"] and vote is None and not (was and was.manifest.vote):
-        raise UsageError("--stop-early ends a problem when its vote is decided: give --vote majority or verified")
     if was is None:
         if given["benchmark"] is None:
             raise UsageError("name a benchmark: sample or math500; or a run to finish with --resume")
@@ -74,6 +72,7 @@ def _plan(given: dict[str, Any], was: Run | None) -> Plan:
         settings = settings_from({"prompt": "tora"}, given)
         voting = {"vote": vote, "weights": weights or Weights(), "stop_early": given["stop_early"]}
         samples = given["samples"] or 1
+        check_voting(given, vote, samples, settings.prompt)
         return Plan(settings=settings, samples=samples, client=client, **voting, **{key: given[key] for key in keys})
     manifest = was.manifest
     return Plan(
@@ -108,12 +107,16 @@ def _end(outcome: Outcome | None, run: Run | None, plan: Plan, console: Console)
 
 
 def _again(plan: Plan, outcome: Outcome | None) -> list[str]:
-    """The options of the client that were given, for a run that goes on; a budget that is spent is doubled."""
+    """The options that a run does not keep, as they were given; a budget is doubled until it has something left."""
     given = plan.client.model_dump(exclude_defaults=True)
+    if plan.max_connections:
+        given["max_connections"] = plan.max_connections
+    spent = outcome.run.manifest.spent if outcome else Usage()
+    used = {"max_cost": spent.cost or 0, "max_tokens_total": spent.prompt_tokens + spent.completion_tokens}
     words = []
     for option, value in given.items():
-        if option in ("max_cost", "max_tokens_total") and outcome and outcome.budget_spent:
-            value = 2 * value
+        while option in used and value <= used[option]:
+            value *= 2
         if option == "price":
             value = f"{value['prompt']:g},{value['completion']:g}"
         words += [f"--{option.replace('_', '-')}", *([] if value is True else [str(value)])]

@@ -20,13 +20,12 @@ from evals.runs.run import Key, LogError
 from evals.voting.election import Election
 from evals.voting.votes import Vote, Weights
 from prompts import load_prompt
-from sandbox import KernelFailed, Limits, Sandbox, SandboxError
+from sandbox import KernelFailed, Sandbox, SandboxError
 from sandbox.build import image_name
-from tora_agent.agent import Agent
-from tora_agent.dialects.probe import choose_dialect
-from tora_agent.errors import BudgetSpent, ModelError, ModelRefused, ToraError, UsageError
+from tora_agent.agent import Agent, open_agent
+from tora_agent.errors import ModelError, ModelRefused, ToraError, UsageError
 from tora_agent.folders import new_folder
-from tora_agent.model import ClientSettings, Endpoint, open_model
+from tora_agent.model import ClientSettings, Endpoint
 from tora_agent.settings import AgentSettings
 from tora_agent.steps import Trajectory, Usage
 
@@ -66,8 +65,6 @@ class Outcome:
     """Samples still missing, or not graded."""
     problems: list[str]
     """One line for each kind of failure of model or sandbox that kept samples from being made."""
-    budget_spent: bool = False
-    """Whether a limit of cost or tokens ended it."""
 
 
 def same_run(run: Run, plan: Plan, benchmark: Benchmark, endpoint: Endpoint) -> None:
@@ -109,28 +106,25 @@ async def evaluate(
     """
     async with AsyncExitStack() as stack:
         grader = await stack.enter_async_context(Grader())
-        limits = Limits(cell_seconds=plan.settings.cell_seconds)
-        box = await stack.enter_async_context(Sandbox(limits, isolation=plan.settings.isolation))
-        model = await stack.enter_async_context(open_model(endpoint, plan.client))
-        dialect, why = await choose_dialect(resume.manifest.dialect if resume else plan.settings.dialect, model)
-        run = resume or _create(plan, benchmark, endpoint, model.name, box, log_dir)
+        opened = open_agent(plan.settings, endpoint, plan.client, resume.manifest.dialect if resume else "")
+        agent = await stack.enter_async_context(opened)
+        run = resume or _create(plan, benchmark, endpoint, agent.model.name, agent.box, log_dir)
         stack.callback(run.discard if not resume else run.close)
         if not resume:
-            run.manifest.dialect, run.manifest.dialect_reason = dialect.name, why
+            run.manifest.dialect, run.manifest.dialect_reason = agent.dialect.name, agent.dialect_reason
             run.save_manifest()
-        agent = Agent(model, box, plan.settings, dialect)
         worker = _Worker(run, agent, grader, benchmark, on_grade)
         stack.callback(worker.note_spending)
         done = await worker.grade_leftovers()
         on_start(run, len(run.samples()), done)
         slots = plan.max_connections or _default_connections(endpoint)
         await worker.work(slots)
-        if worker.error and not worker.finished:
+        if worker.error and not worker.finished and not agent.model.spending.spent.calls:
             raise worker.error
         if run.manifest.samples > 1 and not worker.stopped:
             run.save_classes(worker.election.classes())
-        spent = isinstance(worker.error, BudgetSpent)
-        return Outcome(run, len(await worker.missing()), worker.complaints(), budget_spent=spent)
+        left = len(await worker.missing()) + len(worker.finished - worker.graded)
+        return Outcome(run, left, worker.complaints())
 
 
 class _Worker:
@@ -140,6 +134,7 @@ class _Worker:
         self.run, self.agent, self.grader, self.on_grade = run, agent, grader, on_grade
         self.problems = {problem.unique_id: problem for problem in benchmark.problems}
         self.finished: set[Key] = set()
+        self.graded: set[Key] = set()
         self.election = Election(run.manifest)
         self.error: ToraError | SandboxError | None = None
         """The latest failure."""
@@ -151,6 +146,7 @@ class _Worker:
     async def grade_leftovers(self) -> list[Grade]:
         """Note which samples the run already has, and grade those whose grade a kill prevented."""
         grades = self.run.grades()
+        self.graded |= grades.keys()
         logged = Usage()
         for trajectory in self.run.trajectories():
             logged += trajectory.usage
@@ -215,6 +211,7 @@ class _Worker:
     async def _grade(self, trajectory: Trajectory) -> Grade:
         grade = await self.grader.grade(trajectory, self.problems[trajectory.problem_id].answer)
         self.run.add(grade)
+        self.graded.add((trajectory.problem_id, trajectory.sample))
         return grade
 
     def _note_model(self) -> None:

@@ -40,7 +40,7 @@ class Notes(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     lost: str = ""
-    """Its kernel lost its state."""
+    """Its kernel lost its state; placeholder `before`: whether that was before the code ran."""
     repeated: str = ""
     """It ran the same code before, with the same output."""
     short: str = ""
@@ -50,7 +50,7 @@ class Notes(BaseModel):
 class PromptSet(BaseModel):
     """One way of asking a model to solve a problem.
 
-    Every template but `output` may ask for `tools`: whether the model runs code by calling a tool.
+    Every template but `output` and `notes` may ask for `tools`: whether the model runs code by calling a tool.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -104,12 +104,14 @@ class PromptSet(BaseModel):
         """Render every template once: what is wrong raises `PromptError` now rather than in the middle of a sample."""
         for tools in (False, True):
             self.start(shots, tools=tools, problem="")
-            for template in (self.nudge, self.bad_call, self.notes.lost, self.notes.repeated):
-                render(template, tools=tools)
-            render(self.notes.short, tools=tools, rounds=1, seconds=1)
+            render(self.nudge, tools=tools)
+            render(self.bad_call, tools=tools)
             render(self.retry, tools=tools, answer="", code="", output="")
             render(self.doubt, tools=tools, answer="", evidence="")
         render(self.output, output="")
+        render(self.notes.lost, before=False)
+        render(self.notes.repeated)
+        render(self.notes.short, rounds=1, seconds=1)
         if self.check:
             check = load_prompt(self.check)
             check.start(None, problem="", answer="")

@@ -11,7 +11,7 @@ from sandbox.result import CellError, CellResult
 
 TRACEBACK_CHARS = 2000
 DISPLAYS = 50
-"""Rich outputs kept of a cell."""
+"""Rich outputs kept of a cell: the first ones and the last."""
 RICH_CHARS = 4_000_000
 """Characters of all of a cell's rich outputs together."""
 # In linear time whatever the text: what one may begin with is not part of another, and nothing is tried twice.
@@ -79,10 +79,13 @@ class Output:
     def _display(self, data: dict[str, Any]) -> None:
         bundle = {str(mime): str(value) for mime, value in data.items()}
         self._rich_chars += sum(map(len, bundle.values()))
-        if len(self._displays) < DISPLAYS and self._rich_chars <= RICH_CHARS:
-            self._displays.append({mime: clean(text) for mime, text in bundle.items()})
-        else:
+        if self._rich_chars > RICH_CHARS:
             self._dropped = True
+            return
+        if len(self._displays) == DISPLAYS:
+            self._displays.pop()  # the first ones are kept, and the last
+            self._dropped = True
+        self._displays.append({mime: clean(text) for mime, text in bundle.items()})
 
     def _short(self, text: object) -> str:
         return clean(cut_middle(str(text), self._limit))

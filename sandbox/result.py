@@ -46,6 +46,13 @@ class CellResult(BaseModel):
     """The cell was interrupted by its time limit."""
     state_lost: bool = False
     """The kernel is a new one: variables of earlier cells are gone."""
+    lost_before: bool = False
+    """They were lost before this cell: what it made itself is there."""
+
+    @property
+    def died(self) -> bool:
+        """Whether the kernel ended in this cell."""
+        return self.state_lost and not self.lost_before
 
     @property
     def printed(self) -> str:

@@ -85,7 +85,10 @@ class Session:
                 self._cell = None
             lost, self._lost = self._lost, cell.kernel_ends
             late, self._late = clean(str(self._late)), Stream(LATE_CHARS)
-            return result.model_copy(update={"state_lost": result.state_lost or lost, "late": late})
+            before = lost and not result.state_lost
+            return result.model_copy(
+                update={"state_lost": result.state_lost or lost, "lost_before": before, "late": late}
+            )
 
     async def start(self) -> None:
         """Have the kernel start now rather than with the first cell, and do not wait until it is up.

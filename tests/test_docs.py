@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from evals.benchmarks import load_benchmark
+from prompts import PromptSet, load_prompt
 
 REPOSITORY = Path(__file__).parents[1]
 EXAMPLES = [
@@ -29,4 +33,39 @@ def test_an_example_prints_what_it_says(code: str) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 4
+
+
+@pytest.mark.parametrize("file", [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")], ids=lambda file: file.name)
+def test_what_a_page_links_to_is_there(file: Path) -> None:
+    links = re.findall(r"\]\((?!http)([^)#]+)", file.read_text("utf-8"))
+    assert [link for link in links if not (file.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("shots", [None, 0])
+def test_the_prompt_set_of_the_docs_can_be_used(tmp_path: Path, shots: int | None) -> None:
+    (text,) = re.findall(r"^````yaml\n(.*?)^````", docs("prompts.md"), re.MULTILINE | re.DOTALL)
+    file = tmp_path / "words.yaml"
+    file.write_text(text)
+    prompt = load_prompt(str(file))
+    prompt.rehearse(shots)
+    assert (prompt.name, prompt.retry, len(prompt.examples)) == ("words", load_prompt("tora").retry, 1)
+
+
+def test_the_docs_name_every_field_of_a_prompt_set() -> None:
+    described = set(re.findall(r"^\| `(\w+)` \|", docs("prompts.md"), re.MULTILINE))
+    assert described == {*PromptSet.model_fields, "extends"}
+
+
+def test_the_row_of_the_docs_is_a_problem(tmp_path: Path) -> None:
+    (row,) = re.findall(r"^```json\n(.*?)^```", docs("data.md"), re.MULTILINE | re.DOTALL)
+    file = tmp_path / "mine.jsonl"
+    file.write_text(row)
+    (problem,) = load_benchmark("sample", file).problems
+    assert json.loads(row) == problem.model_dump()
+    described = set(re.findall(r"^\| `(\w+)` \|", docs("data.md"), re.MULTILINE))
+    assert described == set(problem.model_dump())
+
+
+def docs(name: str) -> str:
+    return (REPOSITORY / "docs" / name).read_text("utf-8")

@@ -21,7 +21,7 @@ from tora_agent.dialects import DIALECTS, Dialect
 from tora_agent.dialects.probe import choose_dialect, told
 from tora_agent.errors import UsageError
 from tora_agent.graph import Context, build_graph
-from tora_agent.model import ClientSettings, Model, choose_endpoint, open_model
+from tora_agent.model import ClientSettings, Endpoint, Model, choose_endpoint, open_model
 from tora_agent.settings import AgentSettings, checked_settings
 from tora_agent.steps import State, Step, Trajectory, Usage
 
@@ -63,11 +63,18 @@ class Agent:
     Raises `UsageError` at once if the settings do not fit the prompt set.
     """
 
-    def __init__(self, model: Model, box: Sandbox, settings: AgentSettings, dialect: Dialect | None = None) -> None:
-        """`dialect` is the one that `choose_dialect` found, where the settings leave it open."""
+    def __init__(
+        self, model: Model, box: Sandbox, settings: AgentSettings, dialect: Dialect | None = None, why: str = ""
+    ) -> None:
+        """`dialect` is the one that `choose_dialect` found, where the settings leave it open, and `why` it was."""
         self.model, self.box, self.settings = model, box, settings
         self.prompt = checked_prompt(settings)
-        self.dialect = dialect or DIALECTS[settings.dialect]
+        self.dialect, self.dialect_reason = dialect or DIALECTS[settings.dialect], why
+
+    @property
+    def chosen(self) -> str:
+        """The line that says what `--dialect auto` chose, and why; empty without it."""
+        return told(self.settings.dialect, self.dialect.name, self.dialect_reason)
 
     async def rollout(
         self, problem: Problem, sample: int = 0, on_event: OnEvent | None = None, begin: Sequence[Step] = ()
@@ -121,6 +128,20 @@ class Agent:
 
 
 @asynccontextmanager
+async def open_agent(
+    settings: AgentSettings, endpoint: Endpoint, client: ClientSettings | None = None, dialect: str = ""
+) -> AsyncIterator[Agent]:
+    """An agent with its sandbox and its model, both open. `dialect` is one that `--dialect auto` chose before.
+
+    Raises `ToraError` or `SandboxError`, each with one line that says what to do.
+    """
+    checked_prompt(settings)
+    sandbox = Sandbox(Limits(cell_seconds=settings.cell_seconds), isolation=settings.isolation)
+    async with sandbox as box, open_model(endpoint, client) as model:
+        yield Agent(model, box, settings, *await choose_dialect(dialect or settings.dialect, model))
+
+
+@asynccontextmanager
 async def _started(session: Session, wanted: bool) -> AsyncIterator[None]:
     """Have the kernel start while the model thinks. What fails in that will fail again with the first cell."""
 
@@ -168,15 +189,11 @@ async def solve_async(
     ...) in place of `settings`. Raises `ToraError` or `SandboxError`, each with one line that says what to do.
     """
     problem = checked_problem(problem)
-    settings = settings or checked_settings(options)
-    checked_prompt(settings)
     endpoint = choose_endpoint(model, base_url, client)
-    sandbox = Sandbox(Limits(cell_seconds=settings.cell_seconds), isolation=settings.isolation)
-    async with sandbox as box, open_model(endpoint, client) as opened:
-        dialect, why = await choose_dialect(settings.dialect, opened)
-        if on_event and (note := told(settings.dialect, dialect.name, why)):
-            on_event({"note": note})
-        trajectory = await Agent(opened, box, settings, dialect).rollout(problem, on_event=on_event)
+    async with open_agent(settings or checked_settings(options), endpoint, client) as agent:
+        if on_event and agent.chosen:
+            on_event({"note": agent.chosen})
+        trajectory = await agent.rollout(problem, on_event=on_event)
     verified = {"True": True, "False": False}.get(trajectory.state or "")
     return Solution(answer=trajectory.answer, verified=verified, trajectory=trajectory, usage=trajectory.usage)
 

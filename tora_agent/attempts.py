@@ -10,13 +10,11 @@ from prompts import PromptSet
 from prompts.sets import render
 from sandbox import CellResult
 from sandbox.image.cut import cut_middle
-from tora_agent.doubts import Attempt as Doubted
-from tora_agent.doubts import doubts, number
+from tora_agent.conversation import since_restart
+from tora_agent.doubts import Evidence, doubts, number
 from tora_agent.settings import AgentSettings
-from tora_agent.steps import Retry, State, Verification
+from tora_agent.steps import AGAIN, RetryReason, State, Verification
 
-AGAIN = ("check_false", "looks_wrong")
-"""Reasons of a retry that asks for another attempt."""
 _RANK = {"False": 0, None: 1, "Uncertain": 1, "True": 2}
 
 
@@ -65,12 +63,11 @@ def _form(answer: str) -> float | str:
 
 def doubts_about(problem: str, answer: str, steps: list[dict[str, Any]], prompt: PromptSet) -> dict[str, str]:
     """The rules that fire for the newest `answer`, each with its evidence."""
-    retries = [(i, step["restart"]) for i, step in enumerate(steps) if step.get("reason") in AGAIN]
-    conversation = max((i for i, restart in retries if restart), default=0)
-    attempt = max((i for i, _ in retries), default=0)
-    outputs = [step["result"] for step in steps[conversation:] if step["kind"] == "output"]
+    steps = since_restart(steps)
+    attempt = max((i for i, step in enumerate(steps) if step.get("reason") in AGAIN), default=0)
+    outputs = [step["result"] for step in steps if step["kind"] == "output"]
     return doubts(
-        Doubted(
+        Evidence(
             problem=problem,
             answer=answer,
             outputs=[CellResult.model_validate(result).printed for result in outputs],
@@ -81,13 +78,12 @@ def doubts_about(problem: str, answer: str, steps: list[dict[str, Any]], prompt:
     )
 
 
-def retry(check: Verification, prompt: PromptSet, settings: AgentSettings, *, tools: bool, at: float) -> Retry:
-    """The message that asks for another attempt, with the evidence."""
-    restart = settings.retry == "restart"
+def retry(check: Verification, prompt: PromptSet, settings: AgentSettings, *, tools: bool) -> tuple[RetryReason, str]:
+    """Why another attempt is asked for, and the message that does, with the evidence."""
     if check.state == "False":
         output = cut_middle(check.result.text, settings.output_chars) if check.result else ""
-        text = render(prompt.retry, tools=tools, answer=check.answer, code=check.code or "", output=output)
-        return Retry(at=at, reason="check_false", text=text, restart=restart)
+        return "check_false", render(
+            prompt.retry, tools=tools, answer=check.answer, code=check.code or "", output=output
+        )
     evidence = "; ".join([*check.doubts.values(), *([f"the check was void: {check.void}"] if check.void else [])])
-    text = render(prompt.doubt, tools=tools, answer=check.answer, evidence=evidence)
-    return Retry(at=at, reason="looks_wrong", text=text, restart=restart)
+    return "looks_wrong", render(prompt.doubt, tools=tools, answer=check.answer, evidence=evidence)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Any
 
 from prompts import PromptSet
 from prompts.sets import Message
+from sandbox import CellResult
 from tora_agent.dialects import Dialect
 from tora_agent.settings import AgentSettings
 from tora_agent.steps import ModelCall
@@ -19,9 +20,8 @@ def conversation(
     problem: str, steps: list[dict[str, Any]], prompt: PromptSet, dialect: Dialect, settings: AgentSettings
 ) -> list[Message]:
     """The messages that `steps` (as JSON types) stand for, from the prompt's first one on."""
-    begin = prompt.start(settings.shots, tools=dialect.tools, problem=problem)
-    messages = list(begin)
-    for step in steps:
+    messages = prompt.start(settings.shots, tools=dialect.tools, problem=problem)
+    for step in since_restart(steps):
         if step["kind"] == "reasoning":
             call = ModelCall.model_validate(step["call"])
             text = dialect.read(call, prompt).text
@@ -29,29 +29,42 @@ def conversation(
             messages.append({"role": "assistant", "content": text if text.strip() else EMPTY} | thought)
         elif step["kind"] == "output":
             messages.append({"role": "output", "content": step["text"]})
-        elif step["kind"] == "retry" and step["restart"]:
-            messages = list(begin)
         elif step["kind"] in ("retry", "request"):
             messages.append({"role": "user", "content": step["text"]})
     return messages
 
 
-def codes(steps: list[dict[str, Any]]) -> list[str]:
-    """The cells that the model wrote."""
-    return [step["code"] for step in steps if step["kind"] == "code"]
+def worked(steps: list[dict[str, Any]]) -> list[str]:
+    """The cells that the model wrote since the conversation last began, and that ran to their end."""
+    return [
+        code["code"]
+        for code, output in pairwise(since_restart(steps))
+        if code["kind"] == "code" and output["kind"] == "output" and not output["result"]["error"]
+    ]
 
 
 def cells_run(steps: list[dict[str, Any]]) -> list[str]:
     """The cells that made the state of the kernel: all that were run since it was last new."""
     run: list[str] = []
     for step, following in zip_longest(steps, steps[1:]):
-        if (step["kind"] == "retry" and step["restart"]) or (step["kind"] == "output" and step["result"]["state_lost"]):
+        result = following["result"] if following and following["kind"] == "output" else None
+        if step["kind"] == "retry" and step["restart"]:
             run.clear()
-        elif step["kind"] == "code" and following and following["kind"] == "output":
-            run += [] if following["result"]["state_lost"] else [step["code"]]
+        elif step["kind"] == "code" and result:
+            cell = CellResult.model_validate(result)
+            if cell.state_lost:
+                run.clear()
+            if not cell.died:
+                run.append(step["code"])
         elif step["kind"] == "request" and step["code"]:
             run.append(step["code"])
     return run
+
+
+def since_restart(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The steps since the conversation and its kernel last began anew: those that the model knows of."""
+    begun = (i for i, step in enumerate(steps) if step["kind"] == "retry" and step["restart"])
+    return steps[max(begun, default=-1) + 1 :]
 
 
 def since_request(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -21,8 +21,10 @@ from tora_agent.values import (
     Value,
     bool_op,
     comparison,
+    constant_value,
     either,
     made_of,
+    quotient,
 )
 
 STEPS = 50_000
@@ -32,7 +34,9 @@ _EFFECTS = (_STATE, _PRINTED, _RAISED, _RETURNED, _LEFT, _JUMPED)
 """What a program does beside giving values to names, kept as if it did that."""
 _SAME = {"bool", "str", "float", "simplify", "expand", "nsimplify", "sympify", "S", "N", "n", "evalf", "doit"}
 """Functions and methods that leave a value what it is, for our purpose."""
-_NOTATION = {"Rational", "Fraction", "Integer", "Decimal", "Matrix", "FiniteSet", "set", "list", "tuple"}
+_NOTATION = {"Rational", "Fraction", "Integer", "Decimal", "Matrix", "FiniteSet", "set", "list", "tuple", "sorted"}
+_WORDING = {"strip", "lower", "upper", "replace", "split", "get"}
+"""Methods that leave what is written written."""
 """Functions that only write a constant in another way; of several, they are arithmetic."""
 _MATHS = {
     "sqrt",
@@ -225,10 +229,8 @@ class Trace:
         match node:
             case ast.Name(id=name):
                 return self._names.get(name) or Value(name)
-            case ast.Constant(value=float(number)) if number.is_integer():
-                return Value(repr(int(number)))
             case ast.Constant(value=constant):
-                return Value(repr(constant))
+                return constant_value(constant)
             case ast.Attribute():
                 of = self.value(node.value)
                 return Value(node.attr) if of == MODULE else made_of("attribute", of, node.attr, effort=COMPUTED)
@@ -245,6 +247,8 @@ class Trace:
                 return self._call(node)
             case ast.BinOp():
                 sides = self.value(node.left), self.value(node.right)
+                if isinstance(node.op, ast.Div) and (fraction := quotient(*sides)):
+                    return fraction
                 made = made_of(type(node.op).__name__, *sides, effort=ARITHMETIC)
                 return replace(made, sides=sides) if isinstance(node.op, ast.Sub) else made
             case ast.Compare():
@@ -254,6 +258,8 @@ class Trace:
                 return bool_op(node.op, [self.value(each) for each in node.values])
             case ast.UnaryOp(operand=operand):
                 value = self.value(operand)
+                if isinstance(node.op, ast.USub) and (fraction := quotient(value, Value("-1"))):
+                    return fraction
                 made = made_of(type(node.op).__name__, value)
                 return replace(made, comparisons=value.comparisons) if isinstance(node.op, ast.Not) else made
             case ast.IfExp():
@@ -261,7 +267,7 @@ class Trace:
             case ast.ListComp() | ast.GeneratorExp() | ast.SetComp() | ast.DictComp():
                 return self._comprehension(node)
         parts = [self.value(child) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
-        return made_of(type(node).__name__, *parts, effort=ARITHMETIC if isinstance(node, ast.Subscript) else WRITTEN)
+        return made_of(type(node).__name__, *parts)
 
     def _comprehension(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp) -> Value:
         before = dict(self._names)
@@ -323,7 +329,8 @@ class Trace:
             return self._apply(called, arguments, named)
         match called.key, arguments:
             case "check", _:
-                self._names[_STATE] = (arguments or [*named.values(), NOTHING])[0]
+                said, before = (arguments or [*named.values(), NOTHING])[0], self._names.get(_STATE)
+                self._names[_STATE] = said if before in (None, said) else bool_op(ast.And(), [before, said])
                 self._show(arguments[:1])
                 return NOTHING
             case "print", _:
@@ -343,7 +350,9 @@ class Trace:
                 return replace(made_of("abs", first), sides=first.sides)
             case name, _ if name in _SYMBOLS:
                 return SYMBOL
-            case name, _ if name == "isinstance" or (name in {"int", *_NOTATION} and len(arguments) == 1):
+            case (("Rational" | "Fraction"), [over, under]) if fraction := quotient(over, under):
+                return fraction
+            case name, _ if name in ("isinstance", "type") or (name in {"int", *_NOTATION} and len(arguments) == 1):
                 return made_of(name, *arguments)
         effort = ARITHMETIC if called.key in _MATHS | _NOTATION else COMPUTED
         return made_of("call", called, *arguments, *_flat(named), effort=effort)
@@ -353,7 +362,8 @@ class Trace:
             return of
         if method.attr in _EQUAL and arguments:
             return comparison("Eq", [of, arguments[0]])
-        made = made_of("method", method.attr, of, *arguments, *_flat(named), effort=COMPUTED)
+        effort = WRITTEN if method.attr in _WORDING else COMPUTED
+        made = made_of("method", method.attr, of, *arguments, *_flat(named), effort=effort)
         if method.attr in _MUTATORS and isinstance(method.value, ast.Name):
             self._names[method.value.id] = made
         return made

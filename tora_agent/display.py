@@ -69,7 +69,7 @@ def _code(code: str) -> RenderableType:
 
 def _output(result: dict[str, Any]) -> RenderableType:
     cell = CellResult.model_validate(result)
-    lost = "\n(the kernel was restarted: all variables are gone)" if cell.state_lost else ""
+    lost = "\n(the kernel was restarted: earlier variables are gone)" if cell.state_lost else ""
     style = "red" if cell.error else "cyan"
     return Padding(Text((_short(cell.text) or "(no output)") + lost, style), (0, 0, 0, 4))
 

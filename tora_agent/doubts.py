@@ -14,12 +14,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-Rule = Callable[["Attempt"], str | None]
+Rule = Callable[["Evidence"], str | None]
 """The evidence, in a line that the model can be shown; None where the rule has nothing to say."""
 
 
 @dataclass(frozen=True)
-class Attempt:
+class Evidence:
     """An answer, and what led to it."""
 
     problem: str
@@ -33,12 +33,12 @@ class Attempt:
     """What was cut off the replies."""
 
 
-def doubts(attempt: Attempt) -> dict[str, str]:
+def doubts(evidence: Evidence) -> dict[str, str]:
     """The rules that fire, by name, each with its evidence."""
-    return {name: evidence for name, rule in RULES.items() if (evidence := rule(attempt))}
+    return {name: said for name, rule in RULES.items() if (said := rule(evidence))}
 
 
-def contradicts_output(a: Attempt) -> str | None:
+def contradicts_output(a: Evidence) -> str | None:
     """The answer is a number, and so is the last line that was printed, and no number printed is the answer.
 
     Of a sum of parts, such as m + n, the parts are printed.
@@ -53,17 +53,17 @@ def contradicts_output(a: Attempt) -> str | None:
     return f"the last output ends in {printed.splitlines()[-1].strip()[:80]}, and the answer is another number"
 
 
-def no_code(a: Attempt) -> str | None:
+def no_code(a: Evidence) -> str | None:
     """The prompt asks for code, and none has run."""
     return "no code was run" if a.asked_for_code and not a.outputs else None
 
 
-def code_failed(a: Attempt) -> str | None:
+def code_failed(a: Evidence) -> str | None:
     """The last cell before the answer raised or timed out."""
     return "the last code before the answer failed" if a.failed else None
 
 
-def not_an_integer(a: Attempt) -> str | None:
+def not_an_integer(a: Evidence) -> str | None:
     """The problem asks how many there are, or for an integer, and not for a decimal or a fraction."""
     value = number(a.answer)
     if value is None or abs(value - round(value)) < 1e-9:
@@ -73,7 +73,7 @@ def not_an_integer(a: Attempt) -> str | None:
     return "the problem asks for an integer, and the answer is none"
 
 
-def not_a_probability(a: Attempt) -> str | None:
+def not_a_probability(a: Evidence) -> str | None:
     """The problem asks for a probability."""
     value, question = number(a.answer), _question(a.problem)
     if value is None or 0 <= value <= 1 or "%" in a.answer or "percent" in question:
@@ -83,7 +83,7 @@ def not_a_probability(a: Attempt) -> str | None:
     return "the problem asks for a probability, and the answer is not between 0 and 1"
 
 
-def invented_output(a: Attempt) -> str | None:
+def invented_output(a: Evidence) -> str | None:
     """The model wrote an output of its code itself."""
     return "an invented output was cut off" if any("```output" in cut for cut in a.cut) else None
 
@@ -159,7 +159,8 @@ def number(text: str) -> float | None:
         for pattern, replacement in _LATEX:
             text = pattern.sub(replacement, text)
     try:
-        return _value(ast.parse(text, mode="eval").body)
+        value = _value(ast.parse(text, mode="eval").body)
+        return value if math.isfinite(value) else None
     except (SyntaxError, ValueError, ArithmeticError, RecursionError, TypeError, KeyError, MemoryError):
         return None
 

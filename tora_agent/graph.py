@@ -19,12 +19,24 @@ from prompts import PromptSet
 from prompts.sets import render
 from sandbox import Session
 from tora_agent import attempts, budgets, notes, verification
-from tora_agent.conversation import answers_request, codes, conversation, since_request
+from tora_agent.conversation import answers_request, conversation, since_request, worked
 from tora_agent.dialects import Dialect
 from tora_agent.errors import ContextFull
 from tora_agent.model import Model
 from tora_agent.settings import AgentSettings
-from tora_agent.steps import Answer, Code, Failure, FailureKind, Output, Reasoning, Request, Retry, Verification
+from tora_agent.steps import (
+    AGAIN,
+    Answer,
+    Code,
+    Failure,
+    FailureKind,
+    Output,
+    Reasoning,
+    Request,
+    Retry,
+    RetryReason,
+    Verification,
+)
 
 RESTARTED = 1_000_003
 """What is added to the seed of an attempt that begins anew: one more would be the seed of the next sample's first."""
@@ -100,9 +112,8 @@ async def reason(state: State, runtime: Runtime[Context]) -> Command[Literal["re
         return _fail(ctx, "truncated", f"the reply was cut by {by}", step)
     if steps and steps[-1]["kind"] == "retry" and steps[-1]["reason"] == "no_box":
         return _fail(ctx, "no_code" if ctx.prompt.code == "program" else "no_answer", "asked again in vain", step)
-    why: Literal["bad_call", "no_box"] = "bad_call" if turn.unreadable else "no_box"
     text = render(ctx.prompt.bad_call if turn.unreadable else ctx.prompt.nudge, tools=ctx.dialect.tools)
-    return _go("reason", step, Retry(at=ctx.now(), reason=why, text=text))
+    return _ask_again(ctx, steps, step, "bad_call" if turn.unreadable else "no_box", text)
 
 
 async def execute(state: State, runtime: Runtime[Context]) -> Command[Literal["reason", "execute", "verify", "answer"]]:
@@ -137,19 +148,19 @@ async def check(state: State, runtime: Runtime[Context]) -> Command[Literal["rea
     """Run the check; what is False or looks wrong is tried again, what is void is checked once more."""
     ctx, steps, made = runtime.context, state["steps"], Verification.model_validate(state["asked"])
     if not (ctx.approve and made.code and interrupt({"check": made.code})):
-        made = await verification.run(made, codes(steps), ctx)
+        made = await verification.run(made, worked(steps), ctx)
     if made.void and not verification.refused(steps):
         return _go("verify", made)
     if ctx.settings.doubts and made.state != "True":
         doubts = attempts.doubts_about(state["problem"], made.answer, steps, ctx.prompt)
         made = made.model_copy(update={"doubts": doubts})
-    retries = sum(step["kind"] == "retry" and step["reason"] in attempts.AGAIN for step in since_request(steps))
+    retries = sum(step["kind"] == "retry" and step["reason"] in AGAIN for step in since_request(steps))
     if not (made.state == "False" or made.doubts) or retries >= ctx.settings.max_retries:
         return _go("answer", made)
-    retry = attempts.retry(made, ctx.prompt, ctx.settings, tools=ctx.dialect.tools, at=ctx.now())
-    if retry.restart:
+    if restart := ctx.settings.retry == "restart":
         await ctx.session.close()
-    return _go("reason", made, retry)
+    reason, text = attempts.retry(made, ctx.prompt, ctx.settings, tools=ctx.dialect.tools)
+    return _ask_again(ctx, steps, made, reason, text, restart=restart)
 
 
 async def answer(state: State, runtime: Runtime[Context]) -> State:
@@ -177,6 +188,13 @@ def _first_node(state: State) -> Literal["reason", "execute"]:
 
 def _go(node: str, *steps: BaseModel, **update: Any) -> Command[Any]:
     return Command(goto=node, update={"steps": [step.model_dump(mode="json") for step in steps], **update})
+
+
+def _ask_again(
+    ctx: Context, steps: list[dict[str, Any]], step: BaseModel, reason: RetryReason, text: str, restart: bool = False
+) -> Command[Any]:
+    told = notes.asked_again(text, [*steps, step.model_dump(mode="json")], ctx.prompt, ctx.settings)
+    return _go("reason", step, Retry(at=ctx.now(), reason=reason, text=told, restart=restart))
 
 
 def _fail(ctx: Context, kind: FailureKind, message: str, *steps: BaseModel) -> Command[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from prompts import PromptSet
@@ -9,7 +10,7 @@ from prompts.sets import render
 from sandbox import CellResult
 from sandbox.image.cut import cut_middle
 from tora_agent import budgets
-from tora_agent.conversation import since_request
+from tora_agent.conversation import since_request, since_restart
 from tora_agent.settings import AgentSettings
 
 SHORT_ROUNDS, SHORT_SHARE = 2, 0.2
@@ -22,7 +23,7 @@ def shown(
     """The text for the model. `steps` end with the cell's code; `last` says that the model is asked next."""
     notes = []
     if result.state_lost:
-        notes.append(render(prompt.notes.lost))
+        notes.append(render(prompt.notes.lost, before=result.lost_before))
     if _repeated(result, steps):
         notes.append(render(prompt.notes.repeated))
     if last:
@@ -33,14 +34,12 @@ def shown(
 
 def _repeated(result: CellResult, steps: list[dict[str, Any]]) -> bool:
     """Whether the same code ran before in this conversation and brought the same: a model that is stuck."""
-    begun = max((i for i, step in enumerate(steps) if step["kind"] == "retry" and step["restart"]), default=0)
-    before = zip(steps[begun:], steps[begun + 1 :], strict=False)
     return any(
         code["kind"] == "code"
         and code["code"] == steps[-1]["code"]
         and output["kind"] == "output"
         and _brought(CellResult.model_validate(output["result"])) == _brought(result)
-        for code, output in before
+        for code, output in pairwise(since_restart(steps))
     )
 
 
@@ -49,8 +48,14 @@ def _brought(result: CellResult) -> tuple[str, str]:
     return result.printed, f"{result.error.type}: {result.error.message}" if result.error else ""
 
 
+def asked_again(text: str, steps: list[dict[str, Any]], prompt: PromptSet, settings: AgentSettings) -> str:
+    """The message `text` after `steps`, with what is left if that is little."""
+    return "\n".join(filter(None, [text, _short(0, steps, prompt, settings)]))
+
+
 def _short(seconds: float, steps: list[dict[str, Any]], prompt: PromptSet, settings: AgentSettings) -> str:
-    """What is left, if that is little. Of plenty of seconds nothing is said: no two runs have the same."""
+    """What is left `seconds` after `steps`, if that is little. Of plenty of time nothing is said: no two runs have the
+    same."""
     left = budgets.left(settings, since_request(steps))
     rest = left.seconds - seconds
     late = rest <= SHORT_SHARE * settings.max_seconds

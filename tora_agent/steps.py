@@ -13,6 +13,9 @@ FORMAT_VERSION = 1
 
 State = Literal["True", "False", "Uncertain"]
 """Verification state of an answer (CSV, arXiv:2308.07921, section 3.2)."""
+RetryReason = Literal["check_false", "looks_wrong", "no_box", "bad_call", "asked"]
+AGAIN: tuple[RetryReason, ...] = ("check_false", "looks_wrong")
+"""Those that ask for another attempt."""
 FailureKind = Literal[
     "truncated", "context_full", "out_of_rounds", "out_of_time", "no_answer", "no_code", "code_failed"
 ]
@@ -146,7 +149,7 @@ class Retry(_Step):
     """Why the model is asked again."""
 
     kind: Literal["retry"] = "retry"
-    reason: Literal["check_false", "looks_wrong", "no_box", "bad_call", "asked"]
+    reason: RetryReason
     text: str
     """The message that goes to the model."""
     restart: bool = False
@@ -164,7 +167,8 @@ class Request(_Step):
 
 
 class Answer(_Step):
-    """The final answer: the attempt with the best verification state, the latest of equals."""
+    """The final answer: the attempt with the best verification state; of equals one without doubts, then the one that
+    most attempts agree with, then the latest."""
 
     kind: Literal["answer"] = "answer"
     answer: str

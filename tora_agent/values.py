@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from hashlib import sha256
 
 WRITTEN, ARITHMETIC, COMPUTED = range(3)
@@ -41,6 +42,23 @@ def made_of(kind: str, *parts: Value | str, effort: int = WRITTEN) -> Value:
     return Value(sha256(text.encode("utf-8", "replace")).hexdigest(), max([effort, *efforts]))
 
 
+def constant_value(constant: object) -> Value:
+    """A constant as it stands in the code: a number by its value, so that 0.5 and 1/2 are one."""
+    try:
+        exact = Fraction(repr(constant)) if type(constant) in (int, float) else None
+    except ValueError:  # infinite
+        exact = None
+    return Value(repr(constant) if exact is None else str(exact))
+
+
+def quotient(over: Value, under: Value) -> Value | None:
+    """The constant that the quotient of two constants stands for; None where they are none."""
+    try:
+        return Value(str(Fraction(over.key) / Fraction(under.key)))
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
 def either(test: Value, one: Value, other: Value) -> Value:
     """`one` or `other`, as `test` decides."""
     if one.key == other.key:
@@ -63,8 +81,8 @@ def comparison(kind: str, operands: list[Value]) -> Value:
 
 def _is_small(bound: Value) -> bool:
     try:
-        return abs(float(bound.key)) < 0.1
-    except ValueError:
+        return abs(Fraction(bound.key)) < Fraction(1, 10)
+    except (ValueError, ZeroDivisionError):
         return False
 
 

@@ -14,7 +14,7 @@ from evals.failures.case import Case
 from evals.failures.values import elements, relaxation, same, shown
 from evals.grading import Verdict
 from evals.replay.cells import Cell
-from tora_agent.doubts import Attempt, contradicts_output
+from tora_agent.doubts import Evidence, contradicts_output
 
 EVIDENCE_CHARS = 200
 REFUSED = ("content_filter", "error", "abort", "refusal")
@@ -59,7 +59,7 @@ def grader_disagreement(case: Case) -> Finding | None:
 def sandbox_failure(case: Case) -> Finding | None:
     """A cell's Python process ended, other than by the cell's time limit."""
     for cell in reversed(case.cells):
-        if cell.result.error and cell.result.state_lost and not cell.result.timed_out:
+        if cell.result.error and cell.result.died and not cell.result.timed_out:
             return _found("sandbox_failure", cell.step, cell.result.error.line, _stands(case, cell))
     return None
 
@@ -169,7 +169,7 @@ def code_error(case: Case) -> Finding | None:
     """A cell raised an error. Decisive where no later cell ran well: it was never repaired."""
     for cell in reversed(case.cells):
         error = cell.result.error
-        if error and not cell.result.timed_out and not cell.result.state_lost:
+        if error and not cell.result.timed_out and not cell.result.died:
             return _found("code_error", cell.step, error.line, _stands(case, cell))
     return None
 
@@ -179,13 +179,12 @@ def contradicts_last_output(case: Case) -> Finding | None:
     if case.answer is None or not case.cells or case.cells[-1].step > case.answered_at:
         return None
     outputs = [cell.result.printed for cell in case.cells]
-    attempt = Attempt(
-        case.trajectory.problem, case.answer, outputs=outputs, failed=case.cells[-1].result.error is not None
-    )
-    if (evidence := contradicts_output(attempt)) is None:
+    failed = case.cells[-1].result.error is not None
+    said = contradicts_output(Evidence(case.trajectory.problem, case.answer, outputs=outputs, failed=failed))
+    if said is None:
         return None
     elsewhere = any(_shows(cell, case.answer) for cell in case.cells)
-    return _found("contradicts_last_output", case.cells[-1].step, f"{evidence}: {case.answer}", not elsewhere)
+    return _found("contradicts_last_output", case.cells[-1].step, f"{said}: {case.answer}", not elsewhere)
 
 
 def going_in_circles(case: Case) -> Finding | None:

@@ -11,7 +11,7 @@ from evals.grading.extract import answer_in
 from evals.grading.grade import TIMEOUT_SECONDS, compare
 from evals.grading.verdict import DEFAULT, Conventions, Grade, Tier, Verdict
 from evals.grading.workers import Pool
-from tora_agent.steps import Retry, Trajectory, Verification
+from tora_agent.steps import AGAIN, Retry, Trajectory, Verification
 
 
 class Grader:
@@ -58,8 +58,7 @@ class Grader:
 
     async def _first_verdict(self, trajectory: Trajectory, verdict: Verdict, gold: str) -> Verdict | None:
         attempts = [step.answer for step in trajectory.steps if isinstance(step, Verification)]
-        again = ("check_false", "looks_wrong")
-        if not any(isinstance(step, Retry) and step.reason in again for step in trajectory.steps):
+        if not any(isinstance(step, Retry) and step.reason in AGAIN for step in trajectory.steps):
             return None
         return verdict if attempts[0] == trajectory.answer else (await self.compare(attempts[0], gold))[0]
 

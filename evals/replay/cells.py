@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sandbox import CellResult, Session
-from tora_agent.steps import Code, Output, Retry, Trajectory, Verification
+from tora_agent.steps import AGAIN, Code, Output, Retry, Trajectory, Verification
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ def cells_of(trajectory: Trajectory) -> Iterator[Cell]:
         if isinstance(step, Code):
             code = step.code
         elif isinstance(step, Output) and code is not None:
-            yield Cell(index, code, step.result, anew=anew)
-            code, anew = None, step.result.state_lost
+            yield Cell(index, code, step.result, anew=anew or step.result.lost_before)
+            code, anew = None, step.result.died
         elif isinstance(step, Verification) and step.code is not None and step.result is not None:
             yield Cell(index, step.code, step.result, check=True, anew=True)
         elif isinstance(step, Retry):
-            anew = anew or step.restart or (restarts and step.reason in ("check_false", "looks_wrong"))
+            anew = anew or step.restart or (restarts and step.reason in AGAIN)
 
 
 async def rebuild(cells: Iterable[Cell], session: Session, seconds: float) -> list[CellResult]:

@@ -203,9 +203,9 @@ class Run:
             self._lock.close()
 
     def discard(self) -> None:
-        """Delete a run in which no sample ended."""
+        """Delete a run in which no sample ended and nothing was spent."""
         self.close()
-        if not (self.folder / "trajectories.jsonl").stat().st_size:
+        if not self.manifest.spent.calls and not (self.folder / "trajectories.jsonl").stat().st_size:
             shutil.rmtree(self.folder)
 
     def save_manifest(self) -> None:

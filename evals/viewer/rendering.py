@@ -124,7 +124,7 @@ def _remarks(result: CellResult) -> list[str]:
     flags = {
         "stopped by its time limit": result.timed_out,
         "output was cut": result.truncated,
-        "the kernel is a new one: all variables are gone": result.state_lost,
+        "the kernel is a new one: earlier variables are gone": result.state_lost,
     }
     return [*([result.left] if result.left else []), *(text for text, holds in flags.items() if holds)]
 

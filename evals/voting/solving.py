@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from typing import Any
 
 from pydantic import BaseModel
@@ -12,14 +11,15 @@ from rich.console import Console
 from rich.text import Text
 
 from evals.voting.votes import Ballot, Vote, Weights, classes, decided, winner
-from sandbox import Limits, Sandbox
-from tora_agent.agent import Agent, Problem
-from tora_agent.dialects.probe import choose_dialect
-from tora_agent.model import ClientSettings, Endpoint, open_model
+from sandbox import SandboxError
+from tora_agent.agent import Agent, Problem, open_agent
+from tora_agent.errors import ToraError
+from tora_agent.model import ClientSettings, Endpoint
 from tora_agent.settings import AgentSettings
 from tora_agent.steps import Trajectory
 
 AT_ONCE = 4
+OnOpen = Callable[[Agent], None]
 OnSample = Callable[[Trajectory], None]
 
 
@@ -32,6 +32,8 @@ class Elected(BaseModel):
     """Samples with an equal answer."""
     vote: Vote
     trajectories: list[Trajectory]
+    failed: list[str] = []
+    """Why samples could not be made, a line each; once one could not, no further ones are begun."""
 
 
 async def solve_by_vote(
@@ -44,32 +46,38 @@ async def solve_by_vote(
     client: ClientSettings,
     *,
     stop_early: bool = False,
+    on_open: OnOpen = lambda agent: None,
     on_sample: OnSample = lambda trajectory: None,
 ) -> Elected:
-    """Make up to `samples` samples, a few at a time, and count the votes. Raises `ToraError` or `SandboxError`."""
-    async with AsyncExitStack() as stack:
-        limits = Limits(cell_seconds=settings.cell_seconds)
-        box = await stack.enter_async_context(Sandbox(limits, isolation=settings.isolation))
-        model = await stack.enter_async_context(open_model(endpoint, client))
-        dialect, _ = await choose_dialect(settings.dialect, model)
-        agent = Agent(model, box, settings, dialect)
-        made: list[Trajectory] = []
-        while len(made) < samples:
+    """Make up to `samples` samples, a few at a time, and count the votes.
+
+    Raises `ToraError` or `SandboxError` where no sample can be made.
+    """
+    made: list[Trajectory] = []
+    failed: list[ToraError | SandboxError] = []
+
+    async def make(number: int) -> None:
+        try:
+            made.append(await agent.rollout(problem, number))
+            on_sample(made[-1])
+        except (ToraError, SandboxError) as error:
+            failed.append(error)
+
+    async with open_agent(settings, endpoint, client) as agent:
+        on_open(agent)
+        while not failed and len(made) < samples:
             numbers = range(len(made), min(len(made) + AT_ONCE, samples))
-            made += await asyncio.gather(*(_sample(agent, problem, number, on_sample) for number in numbers))
+            await asyncio.gather(*map(make, numbers))
+            made.sort(key=lambda each: each.sample)
             ballots = await _ballots(made)
             if stop_early and decided(ballots, samples - len(made), vote, weights):
                 break
+    if not made:
+        raise failed[0]
     won = winner(ballots, vote, weights)
     votes = sum(each.group == ballots[won].group for each in ballots) if won is not None else 0
     answer = made[won].answer if won is not None else None
-    return Elected(answer=answer, votes=votes, vote=vote, trajectories=made)
-
-
-async def _sample(agent: Agent, problem: Problem, number: int, on_sample: OnSample) -> Trajectory:
-    trajectory = await agent.rollout(problem, number)
-    on_sample(trajectory)
-    return trajectory
+    return Elected(answer=answer, votes=votes, vote=vote, trajectories=made, failed=list(map(str, failed)))
 
 
 async def _ballots(made: list[Trajectory]) -> list[Ballot]:
@@ -78,23 +86,36 @@ async def _ballots(made: list[Trajectory]) -> list[Ballot]:
 
 
 def solve_command(console: Console, *, as_json: bool, **asked: Any) -> int:
-    """Carry out `tora solve --samples K`; return the exit status: 0 with an answer, 1 without."""
+    """Carry out `tora solve --samples K`; return the exit status: 0 with an answer, 1 without.
+
+    `console` is for people; JSON goes to standard output.
+    """
+    done = 0
+
+    def opened(agent: Agent) -> None:
+        if agent.chosen:
+            console.print(Text(agent.chosen, "dim"), soft_wrap=True)
+        status.update(f"0 of {asked['samples']} samples")
 
     def show(trajectory: Trajectory) -> None:
+        nonlocal done
+        done += 1
         state = f" ({trajectory.state})" if trajectory.state else ""
         said = trajectory.answer if trajectory.answer is not None else f"no answer: {trajectory.failure}"
         console.print(Text(f"sample {trajectory.sample}: {said}{state}"))
+        status.update(f"{done} of {asked['samples']} samples")
 
+    if asked["settings"].temperature == 0:
+        console.print("[yellow]warning: at temperature 0 the samples of a problem are alike; see --temperature[/]")
+    with console.status("starting the model and the sandbox") as status:
+        elected = asyncio.run(solve_by_vote(**asked, on_open=opened, on_sample=show))
+    for line in elected.failed:
+        console.print(Text(f"a sample could not be made: {line}", "yellow"), soft_wrap=True)
     if as_json:
-        elected = asyncio.run(solve_by_vote(**asked))
         print(elected.model_dump_json(indent=2))
+    elif elected.answer is None:
+        console.print(Text("no answer", "bold red"))
     else:
-        if asked["settings"].temperature == 0:
-            console.print("[yellow]warning: at temperature 0 the samples of a problem are alike; see --temperature[/]")
-        elected = asyncio.run(solve_by_vote(**asked, on_sample=show))
-        if elected.answer is None:
-            console.print(Text("no answer", "bold red"))
-        else:
-            counted = f"{elected.votes} of {len(elected.trajectories)} samples, {elected.vote.value} vote"
-            console.print(Text.assemble("answer: ", (elected.answer, "bold green"), f" ({counted})"))
+        counted = f"{elected.votes} of {len(elected.trajectories)} samples, {elected.vote.value} vote"
+        console.print(Text.assemble("answer: ", (elected.answer, "bold green"), f" ({counted})"))
     return 0 if elected.answer is not None else 1

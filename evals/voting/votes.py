@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from evals.grading import answer_classes_async
 from evals.statistics import pass_at_k
+from prompts import load_prompt
 from tora_agent.errors import UsageError
 from tora_agent.steps import State
 
@@ -73,6 +75,21 @@ class Weights(BaseModel):
         if vote is Vote.MAJORITY:
             return 1.0
         return {"True": self.true, "False": self.false}.get(state or "", self.uncertain)
+
+
+def check_voting(given: dict[str, Any], vote: Vote | None, samples: int, prompt: str) -> None:
+    """Make sure that the options `given` for a vote of `samples` samples can do something. Raises `UsageError`."""
+    if samples == 1 and (vote or given["weights"] or given["stop_early"]):
+        raise UsageError(
+            "one sample has nobody to vote with: give --samples, or leave out --vote, --weights, --stop-early"
+        )
+    if given["stop_early"] and vote is None:
+        raise UsageError("--stop-early ends a problem when its vote is decided: give --vote majority or verified")
+    if given["weights"] and vote is not Vote.VERIFIED:
+        raise UsageError("--weights are of a verified vote: give --vote verified")
+    if vote is Vote.VERIFIED and load_prompt(prompt).check is None:
+        raise UsageError(f"a verified vote needs answers that were checked, and the prompt set {prompt} has no check: "
+                         "give --prompt csv, or --vote majority")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ not tell what was cut off the replies, so that `invented_output` cannot fire; `t
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,17 @@ from rich.table import Table
 from evals.grading import Verdict
 from evals.grading.grader import Grader
 from tests.bench.shares import share
-from tora_agent.doubts import RULES, Attempt, doubts
+from tora_agent.doubts import RULES, Evidence, doubts
 
 FAILED = ("Error", "Traceback", "Exception", "timeout", "Timeout")
 
 
-def attempt_of(row: dict[str, Any]) -> Attempt:
-    """A recorded trajectory as an `Attempt`. In it a failed cell shows by what it printed."""
+def attempt_of(row: dict[str, Any]) -> Evidence:
+    """A recorded trajectory as the rules see it. In it a failed cell shows by what it printed."""
     turns = row["turns"]
     outputs = [turn["content"] for turn in turns if turn["role"] == "output"]
     last = outputs[-1] if outputs else ""
-    return Attempt(
+    return Evidence(
         problem=row["problem"],
         answer=str(row["final_answer"]),
         outputs=outputs,
@@ -61,9 +61,11 @@ async def measure(title: str, rows: list[dict[str, Any]]) -> Table:
 
 def main() -> None:
     """Print a table for each file named on the command line."""
-    for name in sys.argv[1:]:
-        rows = [json.loads(line) for line in Path(name).read_text("utf-8").splitlines()]
-        Console(width=100).print(asyncio.run(measure(Path(name).name, rows)))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("files", type=Path, nargs="+", metavar="file", help="recorded trajectories, jsonl")
+    for file in parser.parse_args().files:
+        rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+        Console(width=100).print(asyncio.run(measure(file.name, rows)))
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ that prints a constant.
 
 from __future__ import annotations
 
+import argparse
 import ast
 import json
 import random
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -79,10 +79,12 @@ def measure(title: str, solutions: list[list[str]]) -> Table:
 
 def main() -> None:
     """Print a table for each file named on the command line."""
-    for name in sys.argv[1:]:
-        rows = [json.loads(line) for line in Path(name).read_text("utf-8").splitlines()]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("files", type=Path, nargs="+", metavar="file", help="recorded trajectories, jsonl")
+    for file in parser.parse_args().files:
+        rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
         codes = [[turn["content"] for turn in row.get("turns") or [] if turn["role"] == "code"] for row in rows]
-        Console(width=110).print(measure(Path(name).name, [cells for cells in codes if cells]))
+        Console(width=110).print(measure(file.name, [cells for cells in codes if cells]))
 
 
 if __name__ == "__main__":

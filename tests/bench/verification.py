@@ -3,12 +3,12 @@
 A part flags an answer, so that it is tried again. For each: how many answers it flags, how often that is right
 (precision), how many of the wrong ones it finds (recall), both with 95 % intervals (Wilson), and how many right ones it
 flags. The stored checks and solutions are judged anew: by the rules of today, whatever the run's settings were. Only a
-check that is void by these and was not then has no other in its place. Usage: python -m tests.bench.verification RUN
+check that is void by these and was not then has no other in its place: `make bench-verification RUN=...`.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +121,9 @@ def _flagging(title: str, parts: Iterable[tuple[str, Callable[[First], bool]]], 
 
 def main() -> None:
     """Print the tables."""
-    samples = firsts(Run.read(Path(sys.argv[1])))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("run", type=Path, help="the directory of a run with checks")
+    samples = firsts(Run.read(parser.parse_args().run))
     console = Console(width=130)
     wrong = sum(not each.right for each in samples)
     console.print(f"{len(samples)} first attempts that were checked, {wrong} of them wrong")

@@ -161,19 +161,33 @@ def test_solving_by_vote(engine: object, tmp_path: Path, options: tuple[str, ...
     with serving(script({"match": "What is 1", "turns": [r"So \boxed{1.0}."]})) as server:
         known = ("solve", "What is 1 + 0?", "--prompt", "cot", "--base-url", server.base_url, "--model", "scripted")
         done = tora_in(tmp_path, *known, "--samples", 6, "--vote", "majority", *options)
-        as_json = tora_in(tmp_path, *known, "--samples", 2, "--json")
+        as_json = tora_in(tmp_path, *known, "--samples", 2, "--json", "--dialect", "auto")
     assert done.status == 0, done.out + done.err
     assert done.out.count("sample ") == made
     assert done.out.endswith(f"answer: 1.0 ({made} of {made} samples, majority vote)\n")
     elected = json.loads(as_json.out)
     assert (elected["answer"], elected["votes"], len(elected["trajectories"])) == ("1.0", 2, 2)
+    assert as_json.err.startswith("warning: at temperature 0") and "dialect turns: " in as_json.err
+
+
+def test_a_sample_that_cannot_be_made_does_not_lose_the_others(engine: object, tmp_path: Path) -> None:
+    refused = {"content": r"So \boxed{1}.", "fault": "quota", "times": 1}
+    with serving(script({"match": "What is 1", "turns": [refused]})) as server:
+        known = ("solve", "What is 1 + 0?", "--prompt", "cot", "--base-url", server.base_url, "--model", "scripted")
+        done = tora_in(tmp_path, *known, "--samples", 9, "--temperature", 0.7)
+    assert done.status == 0, done.out + done.err
+    assert done.out.count("a sample could not be made: ") == done.out.count("has no quota left") == 1
+    assert done.out.endswith("answer: 1 (3 of 3 samples, majority vote)\n")
 
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
         (("--vote", "mine"), "--vote mine: use majority or verified"),
-        (("--stop-early",), "give --vote majority or verified"),
+        (("--stop-early", "--samples", "2"), "give --vote majority or verified"),
+        (("--vote", "majority"), "give --samples"),
+        (("--weights", "1,0.5,0.2", "--samples", "2"), "give --vote verified"),
+        (("--vote", "verified", "--samples", "2"), "the prompt set tora has no check: give --prompt csv"),
         (("--vote", "verified", "--weights", "1"), "--weights 1:"),
     ],
 )

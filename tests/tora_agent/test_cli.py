@@ -97,7 +97,19 @@ def commands(group: Any = None, *before: str) -> Iterator[tuple[str, ...]]:
 
 def test_the_commands() -> None:
     listed = {" ".join(command) for command in commands()}
-    assert listed >= {"solve", "eval", "show", "doctor", "serve-script", "sandbox build", "sandbox cleanup"}
+    assert listed >= {"solve", "eval", "show", "doctor", "fetch-model", "serve-script", "sandbox build"}
+
+
+@pytest.mark.parametrize("group", [(), ("sandbox",)], ids=["tora", "sandbox"])
+def test_the_list_of_commands_fits_a_narrow_terminal(tora: Tora, group: tuple[str, ...]) -> None:
+    listed = tora(*group, "--help", env={"COLUMNS": "80"}).stdout.partition("Commands:\n")[2]
+    assert listed.count("\n") > 1
+    assert "..." not in listed
+
+
+def test_the_help_of_all_has_examples(tora: Tora) -> None:
+    lines = tora("--help").stdout.partition("Examples:\n")[2].split("\n")
+    assert [line.split()[1] for line in lines if line] == ["doctor", "solve", "eval", "view"]
 
 
 @pytest.mark.parametrize("command", list(commands()), ids=" ".join)

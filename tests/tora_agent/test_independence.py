@@ -60,7 +60,18 @@ VOID = {
         "try:\n    n = sum(range(4))\n    check(True)\nexcept Exception:\n    check(True)",
         "it asserts a constant",
     ),
-    "a last word that is always the same": ("if sum(range(4)) != 6:\n    check(False)\ncheck(True)", "it asserts"),
+    "false in any case": ("if sum(range(4)) != 6:\n    check(True)\ncheck(False)", "it asserts"),
+    "two notations of a number": ("answer = 3/4\ncheck(answer == 0.75)", "it compares the answer with itself"),
+    "a difference of two notations": (
+        "from sympy import Rational\ncheck(abs(Rational(-3, 4) - -3/4) < 1e-9 or Rational(-3, 4) == -0.75)",
+        "it compares the answer with itself",
+    ),
+    "two notations, nearly": ("import math\ncheck(math.isclose(0.75, 3/4))", "it compares the answer with itself"),
+    "an item of what is written": ("answers = [13]\ncheck(answers[0] == 13)", "it compares the answer with itself"),
+    "an entry of what is written": ("d = {'x': 13}\ncheck(d['x'] == 13)", "it compares the answer with itself"),
+    "written in order": ("check(sorted([2, 1]) == [1, 2])", "it compares the answer with itself"),
+    "written in other letters": ("a = ' B '\ncheck(a.strip().lower() == 'b')", "it compares the answer with itself"),
+    "its type": ("answer = 13\ncheck(type(answer) == int)", "it compares the answer with itself"),
     "true in any case": ("check(sum(range(9)) == 3 or True)", "it asserts a constant"),
     "a constant with a name": ("ok = True\ncheck(ok)", "it asserts a constant"),
     "a constant in a loop": ("for _ in range(3):\n    check(True)", "it asserts a constant"),
@@ -100,6 +111,8 @@ INDEPENDENT = {
         "check(found == [13, 48])"
     ),
     "an assertion": "assert sum(n*n for n in (2, 3)) == 13\ncheck(True)",
+    "two conditions": "if sum(n*n for n in (2, 3)) != 13:\n    check(False)\ncheck(True)",
+    "two conditions, one written": "check(sum(n*n for n in (2, 3)) == 13)\ncheck(13 == 13)",
     "an error": "if sum(n*n for n in (2, 3)) != 13:\n    raise ValueError\ncheck(True)",
     "an error in a function": (
         "def need(holds):\n    if not holds:\n        raise ValueError\nneed(2**3 + 5 == 13)\ncheck(True)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ async def test_no_call_is_made_once_the_budget_is_spent() -> None:
         async with Model(endpoint, ClientSettings(max_tokens_total=5)) as model:
             await ask(model)
             await ask(model)
-            with pytest.raises(BudgetSpent, match="8 of 5 tokens"):
+            with pytest.raises(BudgetSpent, match="the budget of 5 tokens is spent"):
                 await ask(model)
         assert len(server.requests) == 2
 
@@ -69,9 +70,9 @@ def test_a_spent_budget_pauses_a_run_which_goes_on_with_a_higher_one(engine: obj
         known = (*known, "--base-url", server.base_url, "--price", "1000,1000")
         first = tora_in(tmp_path, *known, "--max-cost", 0.1)
         assert first.status == 3, first.out + first.err
-        assert "the budget is spent" in first.out and "--max-cost" in first.out
+        assert "1 x the budget of 0.1 dollars is spent; go on with a higher --max-cost\n" in first.out
         assert "paused; finish it with: tora eval --resume runs/" in first.out
-        assert first.out.endswith(" --price 1000,1000 --max-cost 0.2\n")
+        assert first.out.endswith(" --price 1000,1000 --max-cost 0.2 --max-connections 1\n")
         (folder,) = (tmp_path / "runs").iterdir()
         made, spent = len(server.requests), Run.read(folder).manifest.spent
         assert 0 < made < 4 and spent.calls == made and spent.cost and spent.cost >= 0.1
@@ -82,3 +83,19 @@ def test_a_spent_budget_pauses_a_run_which_goes_on_with_a_higher_one(engine: obj
     assert last.status == 0, last.out + last.err
     assert "cost" in last.out
     assert Run.read(folder).manifest.spent.calls == 4
+
+
+def test_what_was_spent_before_any_sample_was_finished_is_kept(engine: object, tmp_path: Path) -> None:
+    jsonl(tmp_path / "own.jsonl", *(row(number) for number in range(1, 9)))
+    known = ("eval", "sample", "--data", "own.jsonl", "--model", "scripted", "--max-connections", 4, "--shots", 0)
+    turns = ["```python\nprint(1)\n```", r"So \boxed{1}."]
+    with serving(script({"match": "What is", "turns": turns})) as server:
+        paused = tora_in(tmp_path, *known, "--base-url", server.base_url, "--max-tokens-total", 10)
+        assert paused.status == 3, paused.out + paused.err
+        assert paused.out.count("the budget of 10 tokens is spent") == 1
+        (folder,) = (tmp_path / "runs").iterdir()
+        spent = Run.read(folder).manifest.spent
+        assert spent.calls == len(server.requests) == 4
+        command = paused.out.splitlines()[-1].removeprefix("paused; finish it with: tora ")
+        again = tora_in(tmp_path, *shlex.split(command))
+        assert len(server.requests) > 4, again.out + again.err

@@ -113,3 +113,8 @@ def test_a_download_with_another_hash_is_refused_and_not_kept(
     kept = [path for path in cache.rglob("*") if path.is_file() and path.stat().st_size]
     assert kept == []
     assert find_weights(SMALL) is None
+
+
+def test_the_help_names_the_catalogue(tora: Tora) -> None:
+    told = tora("fetch-model", "--help").stdout
+    assert [name for name in CATALOGUE if name not in told] == []

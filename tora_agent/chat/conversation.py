@@ -23,7 +23,7 @@ from sandbox import CellResult, Limits, Sandbox, Session
 from sandbox.image.cut import cut_middle
 from tora_agent import budgets, verification
 from tora_agent.agent import RECURSION_LIMIT, OnEvent, checked_prompt, collect
-from tora_agent.conversation import cells_run, codes, since_request
+from tora_agent.conversation import cells_run, since_request, worked
 from tora_agent.dialects import Dialect
 from tora_agent.dialects.probe import choose_dialect, told
 from tora_agent.errors import ToraError, UsageError
@@ -141,7 +141,7 @@ class Chat:
 
     async def run_check(self, asked: Verification) -> Verification:
         """Run it in a kernel of its own."""
-        check = await verification.run(asked, codes(await self.steps()), await self._context(stream=False))
+        check = await verification.run(asked, worked(await self.steps()), await self._context(stream=False))
         await self._add(check)
         return check
 
@@ -152,7 +152,7 @@ class Chat:
             result = await (await self._open_kernel()).run(code)
         shown = cut_middle(result.text, self.setup.settings.output_chars) or "(no output)"
         if result.state_lost:
-            shown += f"\n{render(self._prompt.notes.lost)}"
+            shown += f"\n{render(self._prompt.notes.lost, before=result.lost_before)}"
         text = f"I ran this code:\n```python\n{code}\n```\n{render(self._prompt.output, output=shown)}"
         if await self.problem() is not None:
             await self._add(Request(at=at, seconds=result.seconds, text=text, code=code))

@@ -13,12 +13,13 @@ from tora_agent.cli.options import Data, Given, calling, solving, taking, voting
 
 
 @app.command(
+    short_help="Solve one problem and watch.",
     epilog=examples(
         'tora solve "What is 2^100 mod 7?"',
         "tora solve - < problem.txt",
         'tora solve "How many primes are below 100?" --samples 5 --vote verified --temperature 0.7',
         "tora solve --benchmark sample --id sample/algebra/3 --model gpt-4o",
-    )
+    ),
 )
 @taking(solving, calling, voting)
 def solve(
@@ -38,7 +39,6 @@ def solve(
     from tora_agent.agent import checked_problem, checked_prompt
     from tora_agent.agent import solve as solve_problem
     from tora_agent.display import Live
-    from tora_agent.errors import UsageError
     from tora_agent.model import choose_endpoint, fetch_if_embedded
     from tora_agent.model.settings import client_settings
     from tora_agent.settings import settings_from
@@ -47,18 +47,20 @@ def solve(
     stated = checked_problem(_problem(problem, benchmark, id, data))
     checked_prompt(settings)
     client = client_settings(given)
-    if samples == 1 and (given["vote"] or given["weights"] or given["stop_early"]):
-        raise UsageError(
-            "one sample has nobody to vote with: give --samples, or leave out --vote, --weights, --stop-early"
-        )
+    voting = _voting(given, settings.prompt)
     if not client.replay_only:
         fetch_if_embedded(choose_endpoint(given["model"], given["base_url"]))
     if samples > 1:
-        raise typer.Exit(_solve_by_vote(given, stated, settings, client))
+        from evals.voting.solving import solve_command
+
+        endpoint = choose_endpoint(given["model"], given["base_url"], client)
+        asked = {"problem": stated, "settings": settings, "endpoint": endpoint, "client": client}
+        raise typer.Exit(solve_command(console(stderr=json), as_json=json, **asked, **voting))
     where = {"model": given["model"], "base_url": given["base_url"]}
     ask = partial(solve_problem, stated, **where, settings=settings, client=client)
     if json:
-        solution = ask()
+        with console(stderr=True).status("solving"):
+            solution = ask()
         print(solution.trajectory.model_dump_json(indent=2))
     else:
         with Live(console()) as live:
@@ -67,11 +69,12 @@ def solve(
 
 
 @app.command(
+    short_help="Solve a problem in a conversation, in one kernel.",
     epilog=examples(
         "tora chat",
         "tora chat --model gpt-4o --prompt tora --approve",
         "tora chat --resume last",
-    )
+    ),
 )
 @taking(solving, calling)
 def chat(
@@ -103,6 +106,8 @@ def _problem(problem: str | None, benchmark: str | None, id: str | None, data: P
     if (problem is None) == (benchmark is None):
         raise UsageError("give a problem (or - for standard input), or --benchmark and --id")
     if problem is not None:
+        if id is not None or data is not None:
+            raise UsageError("--id and --data are of a problem of a benchmark: give --benchmark too, or leave them out")
         return standard_input() if problem == "-" else problem
     if id is None:
         raise UsageError("--benchmark needs --id, the id of one of its problems")
@@ -111,20 +116,10 @@ def _problem(problem: str | None, benchmark: str | None, id: str | None, data: P
     return load_benchmark(str(benchmark), data).problem(id)
 
 
-def _solve_by_vote(given: dict[str, Any], problem: Any, settings: Any, client: Any) -> int:
-    from evals.voting.solving import solve_command
-    from evals.voting.votes import Vote, Weights
-    from tora_agent.model import choose_endpoint
+def _voting(given: dict[str, Any], prompt: str) -> dict[str, Any]:
+    from evals.voting.votes import Vote, Weights, check_voting
 
-    return solve_command(
-        console(),
-        as_json=given["json"],
-        problem=problem,
-        samples=given["samples"],
-        vote=Vote.parse(given["vote"]) or Vote.MAJORITY,
-        weights=Weights.parse(given["weights"]) if given["weights"] else Weights(),
-        stop_early=given["stop_early"],
-        settings=settings,
-        endpoint=choose_endpoint(given["model"], given["base_url"], client),
-        client=client,
-    )
+    vote = Vote.parse(given["vote"]) or (Vote.MAJORITY if given["samples"] > 1 else None)
+    weights = Weights.parse(given["weights"]) if given["weights"] else Weights()
+    check_voting(given, vote, given["samples"], prompt)
+    return {"samples": given["samples"], "vote": vote, "weights": weights, "stop_early": given["stop_early"]}

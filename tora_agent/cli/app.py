@@ -23,8 +23,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples("tora doctor", 'tora solve "What is 2^100 mod 7?"', "tora eval sample --limit 5", "tora view last"),
 )
-sandbox_app = typer.Typer(help="Build the sandbox image, or remove what crashed processes left.", no_args_is_help=True)
+sandbox_app = typer.Typer(help="Build the sandbox image, or remove what crashes have left.", no_args_is_help=True)
 app.add_typer(sandbox_app, name="sandbox")
 
 

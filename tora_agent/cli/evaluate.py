@@ -12,12 +12,13 @@ from tora_agent.cli.options import Data, Given, LogDir, RunName, calling, solvin
 
 
 @app.command(
+    short_help="Evaluate a model on a benchmark; resume a run.",
     epilog=examples(
         "tora eval sample --limit 5",
         "tora eval math500 --prompt csv --model gpt-4o --limit 100",
         "tora eval math500 --data math500.jsonl --samples 4 --temperature 0.7",
         "tora eval --resume last",
-    )
+    ),
 )
 @taking(solving, calling, voting)
 def eval(
@@ -38,7 +39,8 @@ def eval(
 ) -> None:
     """Evaluate a model on a benchmark; every sample is logged as it ends, and a run can always be resumed.
 
-    The default prompt set is tora. Exit status 0 when complete, 2 for a set-up error, 3 when paused or incomplete.
+    The default prompt set is tora. Exit status 0 when complete, 2 for a set-up error, 3 when paused or incomplete; then
+    the last line is the command that finishes it, in which a spent --max-cost or --max-tokens-total is doubled.
     """
     from evals.command import eval_command
 
@@ -46,6 +48,7 @@ def eval(
 
 
 @app.command(
+    short_help="Turn another program's log into a run.",
     name="import",
     epilog=examples(
         "tora import samples_minerva_math500.jsonl",
@@ -79,7 +82,8 @@ def import_(
 
 
 @app.command(
-    epilog=examples("tora score last", "tora score last --protocol all", "tora score runs/my-run --protocol prm800k")
+    short_help="Grade a run again, or under other programs' rules.",
+    epilog=examples("tora score last", "tora score last --protocol all", "tora score runs/my-run --protocol prm800k"),
 )
 def score(
     run: RunName,
@@ -108,7 +112,10 @@ def score(
         protocols_command(folder, protocol, console())
 
 
-@app.command(epilog=examples("tora compare runs/one runs/other", "tora compare runs/one last"))
+@app.command(
+    short_help="Compare two runs, paired by problem.",
+    epilog=examples("tora compare runs/one runs/other", "tora compare runs/one last"),
+)
 def compare(
     first: Annotated[str, typer.Argument(metavar="A", help="A run: a path, a name under the log directory, or last.")],
     second: Annotated[str, typer.Argument(metavar="B", help="Another.")],
@@ -123,9 +130,10 @@ def compare(
 
 
 @app.command(
+    short_help="Say why a run's number differs from others'.",
     epilog=examples(
         "tora explain last", "tora explain runs/my-run --published Qwen2.5-72B-Instruct --data math500.jsonl"
-    )
+    ),
 )
 def explain(
     run: RunName,
@@ -149,7 +157,7 @@ def explain(
     explain_command(Asked(find_run(run, log_dir), published, benchmark, data), console())
 
 
-@app.command(epilog=examples("tora path lm-eval"))
+@app.command(short_help="Print where the task for lm-evaluation-harness is.", epilog=examples("tora path lm-eval"))
 def path(
     what: Annotated[str, typer.Argument(help="lm-eval: the directory of the task for lm-evaluation-harness.")],
 ) -> None:
@@ -164,6 +172,7 @@ def path(
 
 
 @app.command(
+    short_help="Grade one answer, or a file of them, and say why.",
     name="grade",
     context_settings={"ignore_unknown_options": True},  # an answer such as -5 is no option
     epilog=examples(

@@ -13,11 +13,12 @@ from tora_agent.cli.options import Given, LogDir, RunName, solving, taking
 
 
 @app.command(
+    short_help="List a run's samples, or show one step by step.",
     epilog=examples(
         "tora show last",
         "tora show runs/20260101-120000-sample-tora-x sample/algebra/3",
         "tora show trajectory.json",
-    )
+    ),
 )
 def show(
     run: Annotated[
@@ -43,7 +44,10 @@ def show(
     return show_trajectory(opened, id, console())
 
 
-@app.command(epilog=examples("tora view last", "tora view runs/one runs/other", "tora view last --port 8000"))
+@app.command(
+    short_help="Look at runs in the browser.",
+    epilog=examples("tora view last", "tora view runs/one runs/other", "tora view last --port 8000"),
+)
 def view(
     run: Annotated[list[str], typer.Argument(help="Runs: paths, names under the log directory, or last.")],
     port: Annotated[
@@ -61,7 +65,10 @@ def view(
     serve([find_run(each, log_dir) for each in run], port, console())
 
 
-@app.command(epilog=examples("tora report last -o report.html", "tora report last -o short.html --limit 20"))
+@app.command(
+    short_help="Write a run as one HTML file.",
+    epilog=examples("tora report last -o report.html", "tora report last -o short.html --limit 20"),
+)
 def report(
     run: RunName,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("report.html"),
@@ -78,6 +85,7 @@ def report(
 
 
 @app.command(
+    short_help="Ask a run's index in SQL.",
     epilog=examples(
         "tora query last",
         'tora query last "SELECT verdict, cause, count(*) FROM trajectories GROUP BY 1, 2"',
@@ -85,7 +93,7 @@ def report(
         "tora query last \"SELECT problem_id, avg(verdict = 'correct') FROM trajectories GROUP BY 1 ORDER BY 2\"",
         "tora query last \"SELECT code LIKE '%sympy%', avg(error NOT NULL), avg(seconds) FROM cells GROUP BY 1\"",
         "tora query last \"SELECT rowid FROM words WHERE words MATCH 'code: solve'\" --format csv",
-    )
+    ),
 )
 def query(
     run: RunName,
@@ -105,7 +113,10 @@ def query(
         run_query(index, sql, format, console())
 
 
-@app.command(epilog=examples("tora errors last", "tora errors last --examples 10"))
+@app.command(
+    short_help="Say why the wrong samples of a run are wrong.",
+    epilog=examples("tora errors last", "tora errors last --examples 10"),
+)
 def errors(
     run: RunName,
     examples: Annotated[int, typer.Option(help="Samples shown of each kind.", min=0)] = 3,
@@ -120,11 +131,12 @@ def errors(
 
 
 @app.command(
+    short_help="Run the recorded cells again and compare.",
     epilog=examples(
         "tora replay last",
         "tora replay last algebra/2584.json",
         "tora replay runs/mine --cell-seconds 10 --differences differences.jsonl",
-    )
+    ),
 )
 def replay(
     run: RunName,
@@ -149,11 +161,12 @@ def replay(
 
 
 @app.command(
+    short_help="Write samples as notebooks, chat messages or ATIF.",
     epilog=examples(
         "tora export last algebra/2584.json --format notebook -o solution.ipynb",
         "tora export last --format sft --dialect tools --verdict correct -o train.jsonl",
         "tora export last --format atif -o atif",
-    )
+    ),
 )
 def export(
     run: RunName,
@@ -183,11 +196,12 @@ def export(
 
 
 @app.command(
+    short_help="Go on from a step of a sample, with other settings.",
     epilog=examples(
         "tora fork last algebra/2584.json --at 3",
         "tora fork last algebra/2584.json --at 0 --prompt csv --model gpt-4o",
         "tora fork runs/mine geometry/7 --sample 2 --at 6 --temperature 0.7 --seed 5",
-    )
+    ),
 )
 @taking(solving)
 def fork(

