@@ -67,7 +67,7 @@ def _plan(given: dict[str, Any], was: Run | None) -> Plan:
     vote = Vote.parse(given["vote"])
     if was is None:
         if given["benchmark"] is None:
-            raise UsageError("name a benchmark: sample or math500; or a run to finish with --resume")
+            raise UsageError("name a benchmark: sample, math500 or a .jsonl file; or a run to finish with --resume")
         keys = ("benchmark", "limit", "spread", "data", "model", "base_url", "max_connections")
         settings = settings_from({"prompt": "tora"}, given)
         voting = {"vote": vote, "weights": weights or Weights(), "stop_early": given["stop_early"]}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
 from evals.report import Sample, samples_of
 from evals.runs import Run
+from evals.runs.differences import differences
 from evals.statistics import detectable_difference, interval, mcnemar, mean_and_error, paired_difference
 from tora_agent.errors import UsageError
 
@@ -33,25 +35,40 @@ class Pair:
 
 def compare_command(first: Run, second: Run, console: Console) -> None:
     """Print the comparison. Raises `UsageError` where the runs have no problem in common."""
-    pairs = paired(first, second)
-    console.print(_figures(first, second, pairs))
+    pairs, apart = paired(first, second)
+    differing = other_golds((p.problem_id, p.first[0].grade.gold, p.second[0].grade.gold) for p in pairs)
+    console.print(_figures(first, second, pairs, apart))
+    if differing:
+        console.print(f"[yellow]warning: the golds of {differing} problems differ between the runs[/]")
     for title, side in (("right in A only", -1), ("right in B only", 1)):
         if flipped := [pair for pair in pairs if pair.flipped == side]:
             console.print(_flips(title, flipped))
 
 
-def paired(first: Run, second: Run) -> list[Pair]:
-    """The problems that both runs have graded, in the first run's order. Raises `UsageError` without any."""
+def paired(first: Run, second: Run) -> tuple[list[Pair], tuple[int, int]]:
+    """The problems that both runs have graded, in the first run's order; how many either has besides.
+
+    Raises `UsageError` where they have none in common.
+    """
     one, other = (_by_problem(run) for run in (first, second))
     pairs = [Pair(id_, one[id_], other[id_]) for id_ in one if id_ in other]
     if not pairs:
         raise UsageError(
             f"{first.folder} and {second.folder} have no graded problem in common; compare runs of one set"
         )
-    differing = [p.problem_id for p in pairs if p.first[0].grade.gold != p.second[0].grade.gold]
-    if len(differing) > len(pairs) / 2:
+    return pairs, (len(one) - len(pairs), len(other) - len(pairs))
+
+
+def other_golds(golds: Iterable[tuple[str, str | None, str | None]]) -> int:
+    """Of how many problems the golds differ, from each one's id and its gold in either run.
+
+    Raises `UsageError` where it is most of them: then they are other problems, of the same ids.
+    """
+    common = list(golds)
+    differing = [id_ for id_, one, other in common if one != other]
+    if len(differing) > len(common) / 2:
         raise UsageError(f"the runs have problems of the same ids but other golds, such as {differing[0]}")
-    return pairs
+    return len(differing)
 
 
 def _by_problem(run: Run) -> dict[str, list[Sample]]:
@@ -61,7 +78,7 @@ def _by_problem(run: Run) -> dict[str, list[Sample]]:
     return found
 
 
-def _figures(first: Run, second: Run, pairs: list[Pair]) -> RenderableType:
+def _figures(first: Run, second: Run, pairs: list[Pair], apart: tuple[int, int]) -> RenderableType:
     sides = [[[s.correct for s in getattr(pair, side)] for pair in pairs] for side in ("first", "second")]
     difference = paired_difference(sides[0], sides[1])
     lost, won = (sum(pair.flipped == side for pair in pairs) for side in (-1, 1))
@@ -82,14 +99,10 @@ def _figures(first: Run, second: Run, pairs: list[Pair]) -> RenderableType:
     least = detectable_difference(difference.deviation, len(pairs))
     table.add_row("detectable", f"{100 * least:.1f} points: the least true difference that {len(pairs)} problems "
                   "show in 4 of 5 comparisons")  # fmt: skip
-    apart = [len({s.trajectory.problem_id for s in samples_of(run)}) - len(pairs) for run in (first, second)]
     table.add_row("problems", f"{len(pairs)} in both, {apart[0]} in A only, {apart[1]} in B only")
-    return Group(table, *_warnings(pairs))
-
-
-def _warnings(pairs: list[Pair]) -> list[str]:
-    other = sum(pair.first[0].grade.gold != pair.second[0].grade.gold for pair in pairs)
-    return [f"[yellow]warning: the golds of {other} problems differ between the runs[/]"] if other else []
+    differ = [f"{name}: {a} / {b}" for name, a, b in differences(first.manifest, second.manifest)]
+    table.add_row("differ in", escape("\n".join(differ)) or "nothing that their manifests tell")
+    return table
 
 
 def _flips(title: str, pairs: list[Pair]) -> RenderableType:

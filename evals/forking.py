@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import platform
 import shlex
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +13,19 @@ from rich.text import Text
 
 from evals.grading import Grade, Grader
 from evals.runs import Manifest, Run
-from evals.runs.naming import model_label, prompt_texts
+from evals.runs.naming import made_with
 from evals.runs.problems import problems_of, save_problems
 from evals.runs.run import Parent
 from evals.runs.selection import selected
 from prompts import load_prompt
-from sandbox import Limits, Sandbox
-from sandbox.build import image_name
-from tora_agent.agent import Agent, OnEvent, checked_prompt
+from tora_agent.agent import Agent, OnEvent, checked_prompt, open_agent
 from tora_agent.dialects import Dialect
 from tora_agent.dialects.fences import fenced
-from tora_agent.dialects.probe import choose_dialect, told
 from tora_agent.display import Live
 from tora_agent.errors import UsageError
 from tora_agent.folders import new_folder
-from tora_agent.model import ClientSettings, Endpoint, choose_endpoint, fetch_if_embedded, open_model
+from tora_agent.model import ClientSettings, Endpoint, choose_endpoint, fetch_if_embedded
+from tora_agent.model.settings import client_settings
 from tora_agent.settings import AgentSettings, settings_from
 from tora_agent.steps import Code, Reasoning, Step, Trajectory
 
@@ -45,6 +40,7 @@ class Fork:
     """The first step that is made anew; a model call."""
     settings: AgentSettings
     endpoint: Endpoint
+    client: ClientSettings
 
 
 def fork_command(run: Run, given: dict[str, Any], console: Console) -> Run:
@@ -59,9 +55,11 @@ def fork_command(run: Run, given: dict[str, Any], console: Console) -> Run:
     manifest = run.manifest
     same_server = given["model"] is None and given["base_url"] is None
     model = given["model"] if given["model"] or manifest.imported else manifest.model
-    endpoint = choose_endpoint(model, manifest.base_url if same_server else given["base_url"])
-    fetch_if_embedded(endpoint)
-    fork = Fork(run, trajectory, model_call_at(trajectory, given["at"]), settings, endpoint)
+    client = client_settings(given)
+    endpoint = choose_endpoint(model, manifest.base_url if same_server else given["base_url"], client)
+    if not client.replay_only:
+        fetch_if_embedded(endpoint)
+    fork = Fork(run, trajectory, model_call_at(trajectory, given["at"]), settings, endpoint, client)
     console.print(f"going on from step {fork.step} of {trajectory.problem_id}", soft_wrap=True, highlight=False)
     with Live(console) as live:
         made, grade = asyncio.run(_make(fork, given["log_dir"], live))
@@ -117,22 +115,13 @@ def _chosen(run: Run, problem_id: str, sample: int | None) -> Trajectory:
 async def _make(fork: Fork, log_dir: Path, on_event: OnEvent) -> tuple[Run, Grade]:
     old = fork.trajectory
     problem = problems_of(fork.parent)[old.problem_id]
-    sandbox = Sandbox(Limits(cell_seconds=fork.settings.cell_seconds), isolation=fork.settings.isolation)
-    async with Grader() as grader, sandbox as box, open_model(fork.endpoint, ClientSettings()) as model:
-        dialect, why = await choose_dialect(fork.settings.dialect, model)
-        if note := told(fork.settings.dialect, dialect.name, why):
-            on_event({"note": note})
-        agent = Agent(model, box, fork.settings, dialect)
-        kept = kept_steps(old, fork.step, dialect, fork.settings.prompt)
+    async with Grader() as grader, open_agent(fork.settings, fork.endpoint, fork.client) as agent:
+        if agent.chosen:
+            on_event({"note": agent.chosen})
+        kept = kept_steps(old, fork.step, agent.dialect, fork.settings.prompt)
         new = await agent.rollout(problem, on_event=on_event, begin=kept)
         grade = await grader.grade(new, problem.answer)
-        about = {
-            "dialect": dialect.name,
-            "dialect_reason": why,
-            "model_reported": model.reported,
-            "image_id": box.image,
-        }
-        manifest = _manifest(fork, about | {"fingerprint": model.fingerprint, "limits": box.limits.model_dump()})
+        manifest = _manifest(fork, agent)
     run = Run.create(new_folder(log_dir, "fork", old.problem_id.removesuffix(".json"), str(fork.step)), manifest)
     try:
         save_problems(run, [problem])
@@ -143,23 +132,20 @@ async def _make(fork: Fork, log_dir: Path, on_event: OnEvent) -> tuple[Run, Grad
     return run, grade
 
 
-def _manifest(fork: Fork, about: dict[str, Any]) -> Manifest:
-    prompt, was, old = load_prompt(fork.settings.prompt), fork.parent.manifest, fork.trajectory
-    changed = {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": was.versions | {"python": platform.python_version(), "tora-agent": version("tora-agent")},
-        "problem_ids": [old.problem_id],
-        "samples": 1,
-        "vote": None,
-        "stop_early": False,
-        "settings": fork.settings.model_dump(),
-        "prompt_sha256": prompt.sha256,
-        "prompt_text": prompt_texts(prompt),
-        "model": model_label(fork.endpoint),
-        "endpoint": fork.endpoint.where,
-        "base_url": fork.endpoint.where if fork.endpoint.base_url else None,
-        "image_name": image_name(),
-        "imported": None,
-        "parent": Parent(run=str(fork.parent.folder), problem_id=old.problem_id, sample=old.sample, step=fork.step),
-    }
-    return Manifest.model_validate(was.model_dump() | changed | about)
+def _manifest(fork: Fork, agent: Agent) -> Manifest:
+    """Of its parent a fork has the benchmark and nothing else: what was spent, drawn or graded there is not its own."""
+    was, old = fork.parent.manifest, fork.trajectory
+    return Manifest(
+        benchmark=was.benchmark,
+        data_source=was.data_source,
+        data_sha256=was.data_sha256,
+        data_file=was.data_file,
+        limit=None,
+        problem_ids=[old.problem_id],
+        samples=1,
+        parent=Parent(run=str(fork.parent.folder), problem_id=old.problem_id, sample=old.sample, step=fork.step),
+        model_reported=agent.model.reported,
+        fingerprint=agent.model.fingerprint,
+        spent=agent.model.spending.spent,
+        **made_with(agent, fork.endpoint),
+    )

@@ -16,7 +16,7 @@ from evals.grading import Grade, Verdict
 from evals.runs import Run
 from evals.statistics import bootstrap, interval, majority, mean_and_error, pass_at_k
 from evals.voting.tables import vote_tables
-from tora_agent.steps import Code, Reasoning, Trajectory
+from tora_agent.steps import Code, Reasoning, State, Trajectory
 
 TRUNCATION_WARNING = 0.01
 """Share of samples cut by the token limit above which the score is not to be trusted."""
@@ -36,13 +36,10 @@ class Sample:
 
 def samples_of(run: Run) -> list[Sample]:
     """All graded samples of `run`, in the order of its problems."""
-    grades, order = run.grades(), {key: i for i, key in enumerate(run.samples())}
-    pairs = [(order.get((t.problem_id, t.sample), 0), t) for t in run.trajectories()]
-    return [
-        Sample(t, grades[t.problem_id, t.sample])
-        for _, t in sorted(pairs, key=lambda pair: pair[0])
-        if (t.problem_id, t.sample) in grades
-    ]
+    grades, place = run.grades(), {id_: i for i, id_ in enumerate(run.manifest.problem_ids)}
+    graded = [t for t in run.trajectories() if (t.problem_id, t.sample) in grades]
+    ordered = sorted(graded, key=lambda t: (place.get(t.problem_id, 0), t.sample))
+    return [Sample(t, grades[t.problem_id, t.sample]) for t in ordered]
 
 
 def accuracy(samples: Iterable[Sample]) -> str:
@@ -81,10 +78,9 @@ def well_formed(trajectory: Trajectory) -> bool:
     return bool(blocks) and all(_parses(block) for block in blocks)
 
 
-def report(run: Run) -> RenderableType:
-    """The table that `tora eval` ends with."""
-    samples = samples_of(run)
-    total = len(run.samples())
+def report(run: Run, samples: list[Sample]) -> RenderableType:
+    """The table that `tora eval` ends with, from the run's `samples_of`."""
+    total = run.planned()
     parts: list[RenderableType] = [_headline(run, samples, total)]
     if samples:
         parts += [
@@ -201,7 +197,7 @@ def _breakdown(samples: list[Sample]) -> Table:
 
 def _verification(samples: list[Sample]) -> list[RenderableType]:
     """Whether self-verification pays: its state against the verdict, and what trying again has changed, by level."""
-    checked = [s for s in samples if s.trajectory.state]
+    checked = samples if any(s.trajectory.state for s in samples) else []
     retried = [s for s in samples if s.grade.first_verdict is not None]
     return [*([_states(checked)] if checked else []), *([_flips(retried)] if retried else [])]
 
@@ -211,8 +207,8 @@ def _by_level(samples: list[Sample]) -> dict[str, list[Sample]]:
     return {str(level or "-"): [s for s in samples if (s.trajectory.level or 0) == level] for level in levels}
 
 
-def _states(checked: list[Sample]) -> Table:
-    levels = _by_level(checked)
+def _states(samples: list[Sample]) -> Table:
+    levels = _by_level(samples)
     if len(levels) == 1:
         levels = {}
     table = Table("state", "correct", "not correct", title="What the checks were worth")
@@ -220,14 +216,17 @@ def _states(checked: list[Sample]) -> Table:
         table.add_column(level, justify="right")
     if levels:
         table.caption = f"levels {', '.join(levels)}: correct / all"
-    for state in ("True", "Uncertain", "False"):
-        right, total = _right_of(state, checked)
+    states: list[State | None] = ["True", "Uncertain", "False"]
+    for state in states + [None] * any(s.trajectory.state is None for s in samples):
+        right, total = _right_of(state, samples)
         counts = [_right_of(state, of_level) for of_level in levels.values()]
-        table.add_row(state, str(right), str(total - right), *(f"{a}/{b}" if b else "-" for a, b in counts))
+        table.add_row(
+            state or "not checked", str(right), str(total - right), *(f"{a}/{b}" if b else "-" for a, b in counts)
+        )
     return table
 
 
-def _right_of(state: str, samples: list[Sample]) -> tuple[int, int]:
+def _right_of(state: State | None, samples: list[Sample]) -> tuple[int, int]:
     """How many samples of `state` are correct, and how many there are."""
     right = [s.correct for s in samples if s.trajectory.state == state]
     return sum(right), len(right)
@@ -260,8 +259,8 @@ def _parses(code: str) -> bool:
     return True
 
 
-def print_report(run: Run, console: Console) -> None:
-    """Print the table, the run directory, and the command that opens it."""
-    console.print(report(run))
+def print_report(run: Run, console: Console, samples: list[Sample] | None = None) -> None:
+    """Print the table, the run directory, and the command that opens it; `samples` spares reading the log again."""
+    console.print(report(run, samples_of(run) if samples is None else samples))
     command = f"tora show {shlex.quote(str(run.folder))}"
     console.print(f"run: {run.folder}\nopen: {command}", soft_wrap=True, highlight=False, markup=False)

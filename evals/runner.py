@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import platform
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from evals.benchmarks import Benchmark
 from evals.grading import Grade, Grader
 from evals.runs import Manifest, Run
-from evals.runs.naming import model_label, prompt_texts
+from evals.runs.naming import made_with, model_label
 from evals.runs.run import Key, LogError
 from evals.voting.election import Election
 from evals.voting.votes import Vote, Weights
 from prompts import load_prompt
-from sandbox import KernelFailed, Sandbox, SandboxError
-from sandbox.build import image_name
+from sandbox import KernelFailed, SandboxError
 from tora_agent.agent import Agent, open_agent
 from tora_agent.errors import ModelError, ModelRefused, ToraError, UsageError
 from tora_agent.folders import new_folder
@@ -32,7 +28,6 @@ from tora_agent.steps import Trajectory, Usage
 OnGrade = Callable[[Trajectory, Grade], None]
 GIVE_UP_AFTER = 10
 """Failures in a row, each after all its retries, that stop a run."""
-_PACKAGES = ("tora-agent", "openai", "langgraph", "jupyter-client", "math-verify", "sympy", "datasets")
 
 
 @dataclass
@@ -71,7 +66,7 @@ def same_run(run: Run, plan: Plan, benchmark: Benchmark, endpoint: Endpoint) -> 
     """Make sure that `plan` goes on with `run` and is no other evaluation. Raises `UsageError`."""
     was = run.manifest
     for name, before, now in (
-        ("benchmark", was.benchmark, plan.benchmark),
+        ("benchmark", was.benchmark, benchmark.name),
         ("--limit", was.limit, plan.limit),
         ("--spread", was.spread, plan.spread),
         ("--samples", was.samples, plan.samples),
@@ -108,11 +103,8 @@ async def evaluate(
         grader = await stack.enter_async_context(Grader())
         opened = open_agent(plan.settings, endpoint, plan.client, resume.manifest.dialect if resume else "")
         agent = await stack.enter_async_context(opened)
-        run = resume or _create(plan, benchmark, endpoint, agent.model.name, agent.box, log_dir)
+        run = resume or _create(plan, benchmark, endpoint, agent, log_dir)
         stack.callback(run.discard if not resume else run.close)
-        if not resume:
-            run.manifest.dialect, run.manifest.dialect_reason = agent.dialect.name, agent.dialect_reason
-            run.save_manifest()
         worker = _Worker(run, agent, grader, benchmark, on_grade)
         stack.callback(worker.note_spending)
         done = await worker.grade_leftovers()
@@ -225,16 +217,12 @@ class _Worker:
         return [f"{count} x {line}" for line, count in self._failed.most_common()]
 
 
-def _create(plan: Plan, benchmark: Benchmark, endpoint: Endpoint, model: str, box: Sandbox, log_dir: Path) -> Run:
-    prompt = load_prompt(plan.settings.prompt)
-    now = datetime.now(UTC)
+def _create(plan: Plan, benchmark: Benchmark, endpoint: Endpoint, agent: Agent, log_dir: Path) -> Run:
     manifest = Manifest(
-        created=now.isoformat(timespec="seconds"),
-        versions={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
         benchmark=benchmark.name,
         data_source=benchmark.source,
         data_sha256=benchmark.sha256,
-        data_file=str(plan.data) if plan.data else None,
+        data_file=str(benchmark.file) if benchmark.file else None,
         limit=plan.limit,
         spread=plan.spread,
         problem_ids=[problem.unique_id for problem in benchmark.choose(plan.limit, plan.spread)],
@@ -242,17 +230,9 @@ def _create(plan: Plan, benchmark: Benchmark, endpoint: Endpoint, model: str, bo
         vote=plan.vote,
         weights=plan.weights,
         stop_early=plan.stop_early,
-        settings=plan.settings,
-        prompt_sha256=prompt.sha256,
-        prompt_text=prompt_texts(prompt),
-        model=model_label(endpoint),
-        endpoint=endpoint.where,
-        base_url=endpoint.where if endpoint.base_url else None,
-        image_id=box.image,
-        image_name=image_name(),
-        limits=box.limits.model_dump(),
+        **made_with(agent, endpoint),
     )
-    return Run.create(new_folder(log_dir, benchmark.name, prompt.name, model), manifest)
+    return Run.create(new_folder(log_dir, benchmark.name, agent.prompt.name, agent.model.name), manifest)
 
 
 def _default_connections(endpoint: Endpoint) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from rich.box import SIMPLE
 from rich.console import Console, RenderableType
 from rich.markup import escape
@@ -14,7 +14,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from evals.failures import diagnose
+from evals.failures import Diagnosis, diagnose
 from evals.grading import Grade, Verdict
 from evals.report import print_report, samples_of
 from evals.runs import Run
@@ -34,15 +34,16 @@ def show_run(run: Run, console: Console) -> None:
     for column in ("problem", "#", "level", "verdict", "why", "check", "calls", "tokens", "s"):
         table.add_column(column, no_wrap=True, min_width=len(column))
     table.add_column("answer | gold", overflow="ellipsis", no_wrap=True)
-    for sample in samples_of(run):
+    samples = samples_of(run)
+    for sample in samples:
         t, verdict = sample.trajectory, sample.grade.verdict
         figures = (str(t.usage.calls), str(t.usage.completion_tokens), f"{t.seconds:.1f}")
         both = Text(f"{t.answer or '-'} | {sample.grade.gold}")
         labels = (escape(t.problem_id), str(t.sample), str(t.level or "-"))
-        why = diagnose(t, sample.grade, sample.grade.gold).cause or "-"
+        why = diagnose(t, sample.grade, sample.grade.gold, run.manifest.prompt_text).cause or "-"
         table.add_row(*labels, Text(verdict, _colour(verdict)), why, t.state or "-", *figures, both)
     console.print(table)
-    print_report(run, console)
+    print_report(run, console, samples)
 
 
 def show_trajectory(run: Run, problem_id: str, console: Console) -> None:
@@ -53,23 +54,36 @@ def show_trajectory(run: Run, problem_id: str, console: Console) -> None:
             Text(f"fork of {parent.run}, {parent.problem_id} sample {parent.sample}, step {parent.step}", "dim")
         )
     for trajectory in selected(run, problem_id):
-        for part in trajectory_parts(trajectory, grades.get((trajectory.problem_id, trajectory.sample))):
+        for part in trajectory_parts(trajectory):
             console.print(part, highlight=False)
+        if grade := grades.get((trajectory.problem_id, trajectory.sample)):
+            for part in _verdict(grade, diagnose(trajectory, grade, grade.gold, run.manifest.prompt_text)):
+                console.print(part, highlight=False)
 
 
 def show_file(file: Path, console: Console) -> None:
-    """Print the trajectory in `file`, as `tora solve --json` or a chat's /save writes it. Raises `UsageError`."""
+    """Print the trajectory in `file`, or several and their vote, as `tora solve --json` or a chat's /save writes them.
+
+    Raises `UsageError`.
+    """
+    from evals.voting.solving import Elected  # brings the agent along, which a run's list should not wait for
+
     try:
-        trajectory = Trajectory.model_validate_json(file.read_bytes())
+        found = TypeAdapter(Elected | Trajectory).validate_json(file.read_bytes())
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}; name a run or a trajectory's file") from error
     except ValidationError as error:
         raise UsageError(f"{file} is no trajectory, as tora solve --json or /save in a chat writes it") from error
-    for part in trajectory_parts(trajectory):
-        console.print(part, highlight=False)
+    for trajectory in found.trajectories if isinstance(found, Elected) else [found]:
+        for part in trajectory_parts(trajectory):
+            console.print(part, highlight=False)
+    if isinstance(found, Elected):
+        answer = "no answer" if found.answer is None else f"answer: {found.answer}"
+        counted = f"{found.votes} of {len(found.trajectories)} samples, {found.vote.value} vote"
+        console.print(Text(f"{answer} ({counted})", "bold"))
 
 
-def trajectory_parts(trajectory: Trajectory, grade: Grade | None = None) -> Iterator[RenderableType]:
+def trajectory_parts(trajectory: Trajectory) -> Iterator[RenderableType]:
     """The whole story as things to print: the problem, every step with its number, time and tokens, what went wrong."""
     t = trajectory
     yield Rule(escape(f"{t.problem_id}  sample {t.sample}"))
@@ -82,8 +96,6 @@ def trajectory_parts(trajectory: Trajectory, grade: Grade | None = None) -> Iter
         if said := _aside(step):
             yield Padding(Text(cut_middle(said, CUT_CHARS), "dim"), (0, 0, 0, 2))
     yield Text(f"{t.usage.calls} calls, {t.usage.completion_tokens} tokens, {t.seconds:.1f} s", "dim")
-    if grade:
-        yield from _verdict(trajectory, grade)
 
 
 def _heading(index: int, step: Step) -> str:
@@ -100,9 +112,8 @@ def _aside(step: Step) -> str:
     return step.text if isinstance(step, Retry) else ""
 
 
-def _verdict(trajectory: Trajectory, grade: Grade) -> Iterator[RenderableType]:
+def _verdict(grade: Grade, diagnosis: Diagnosis) -> Iterator[RenderableType]:
     yield Text(f"gold {grade.gold} -> {grade.verdict} ({grade.reason})", _colour(grade.verdict))
-    diagnosis = diagnose(trajectory, grade, grade.gold)
     if diagnosis.cause:
         yield Text(f"why: {diagnosis.cause}", "bold red")
     for tag in diagnosis.tags:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from statistics import NormalDist, fmean
 from typing import NamedTuple
 
@@ -40,15 +40,16 @@ def mean_and_error(clusters: Clusters) -> tuple[float, float | None]:
     return average, math.sqrt(squares * m / (m - 1)) / n
 
 
-def wilson(right: int, n: int, level: float = LEVEL) -> Interval:
-    """The score interval of a proportion (Wilson 1927, JASA 22:209, eq. 1). Raises `ValueError` without samples.
+def wilson(p: float, n: float, level: float = LEVEL) -> Interval:
+    """The score interval of the share `p` of `n` samples (Wilson 1927, JASA 22:209, eq. 1).
 
     Unlike mean +- 1.96 errors it stays within 0 and 1, and is right for small n and for scores near 0 or 1
     (Brown, Cai & DasGupta 2001, Statistical Science 16:101).
     """
-    if not n:
-        raise ValueError("no samples")
-    return _wilson(right / n, n, level)
+    z = _z(level)
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return Interval(max(0.0, centre - half), min(1.0, centre + half))
 
 
 def interval(clusters: Clusters, level: float = LEVEL) -> Interval:
@@ -60,25 +61,18 @@ def interval(clusters: Clusters, level: float = LEVEL) -> Interval:
     average, error = mean_and_error(clusters)
     n = sum(map(len, clusters))
     if not error:  # nothing varies: the samples of a problem are one, as far as can be seen
-        return _wilson(average, len(clusters), level)
+        return wilson(average, len(clusters), level)
     one_each = all(len(samples) == 1 for samples in clusters)
-    return _wilson(average, n if one_each else average * (1 - average) / error**2, level)
+    return wilson(average, n if one_each else average * (1 - average) / error**2, level)
 
 
-def bootstrap(
-    clusters: Clusters,
-    figure: Callable[[Clusters], float] | None = None,
-    level: float = LEVEL,
-    rounds: int = 2000,
-    seed: int = 0,
-) -> Interval:
-    """Percentile interval of `figure`, by default the accuracy, over problems drawn with replacement.
+def bootstrap(clusters: Clusters, level: float = LEVEL, rounds: int = 2000, seed: int = 0) -> Interval:
+    """Percentile interval of the accuracy over problems drawn with replacement.
 
     (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.) A check of the other intervals.
     """
     draw = random.Random(seed)
-    of = figure or (lambda drawn: mean_and_error(drawn)[0])
-    figures = sorted(of(draw.choices(clusters, k=len(clusters))) for _ in range(rounds))
+    figures = sorted(mean_and_error(draw.choices(clusters, k=len(clusters)))[0] for _ in range(rounds))
     tail = round((1 - level) / 2 * (rounds - 1))
     return Interval(figures[tail], figures[rounds - 1 - tail])
 
@@ -151,13 +145,6 @@ def detectable_difference(deviation: float, n: int, power: float = 0.8, level: f
     """The smallest true difference that n paired problems would show with that power, given the deviation of their
     differences (Miller 2024, arXiv:2411.00640, section 5)."""
     return (_z(level) + _NORMAL.inv_cdf(power)) * deviation / math.sqrt(n)
-
-
-def _wilson(p: float, n: float, level: float) -> Interval:
-    z = _z(level)
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return Interval(max(0.0, centre - half), min(1.0, centre + half))
 
 
 def _z(level: float) -> float:

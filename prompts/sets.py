@@ -134,7 +134,14 @@ def _compiled(template: str) -> Template:
 def prompt_names() -> list[str]:
     """Names of the sets that solve problems."""
     names = sorted(Path(f.name).stem for f in files("prompts").iterdir() if f.name.endswith(".yaml"))
-    return [name for name in names if name != "check"]
+    return [name for name in names if name not in ("check", "chat")]
+
+
+@lru_cache(maxsize=1)
+def chat_texts() -> dict[str, str]:
+    """Templates of what a chat says in a person's name: `ran` (placeholders `code`, `output`) and `refused`."""
+    texts: dict[str, str] = yaml.safe_load((files("prompts") / "chat.yaml").read_text("utf-8"))
+    return texts
 
 
 def load_prompt(name: str) -> PromptSet:

@@ -74,7 +74,7 @@ class Agent:
     @property
     def chosen(self) -> str:
         """The line that says what `--dialect auto` chose, and why; empty without it."""
-        return told(self.settings.dialect, self.dialect.name, self.dialect_reason)
+        return told(self.settings.dialect, self.dialect.name, self.dialect_reason) if self.dialect_reason else ""
 
     async def rollout(
         self, problem: Problem, sample: int = 0, on_event: OnEvent | None = None, begin: Sequence[Step] = ()
@@ -138,7 +138,8 @@ async def open_agent(
     checked_prompt(settings)
     sandbox = Sandbox(Limits(cell_seconds=settings.cell_seconds), isolation=settings.isolation)
     async with sandbox as box, open_model(endpoint, client) as model:
-        yield Agent(model, box, settings, *await choose_dialect(dialect or settings.dialect, model))
+        chosen, why = (DIALECTS[dialect], "") if dialect else await choose_dialect(settings.dialect, model)
+        yield Agent(model, box, settings, chosen, why)
 
 
 @asynccontextmanager

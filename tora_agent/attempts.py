@@ -11,7 +11,8 @@ from prompts.sets import render
 from sandbox import CellResult
 from sandbox.image.cut import cut_middle
 from tora_agent.conversation import since_restart
-from tora_agent.doubts import Evidence, doubts, number
+from tora_agent.doubts import Evidence, doubts
+from tora_agent.numbers import number
 from tora_agent.settings import AgentSettings
 from tora_agent.steps import AGAIN, RetryReason, State, Verification
 

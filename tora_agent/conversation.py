@@ -78,6 +78,11 @@ def answers_request(steps: list[dict[str, Any]]) -> bool:
     return last >= 0 and steps[last]["kind"] == "request"
 
 
+def asks(step: dict[str, Any]) -> bool:
+    """Whether a person asks for something in this step."""
+    said = step["kind"] == "request" and not step["code"] and not step.get("refusal")
+    return said or step.get("reason") == "asked"
+
+
 def _last_asked(steps: list[dict[str, Any]]) -> int:
-    asked = (i for i, step in enumerate(steps) if step["kind"] == "request" or step.get("reason") == "asked")
-    return max(asked, default=-1)
+    return max((i for i, step in enumerate(steps) if asks(step)), default=-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from datetime import UTC, datetime
@@ -25,14 +26,22 @@ def new_folder(log_dir: Path, *parts: str) -> Path:
 def find_folder(name: str, log_dir: Path, *, holds: str, what: str, command: str) -> Path:
     """The folder `name`: a path, a name under `log_dir`, or "last" for the newest that holds the file `holds`.
 
-    Raises `UsageError`, which calls it a `what` and says that `command` makes one.
+    That file is JSON and says when the folder was `created`; it may itself have been written again since. Raises
+    `UsageError`, which calls a folder a `what` and says that `command` makes one.
     """
     if name == "last":
-        found = sorted(log_dir.glob(f"*/{holds}"), key=lambda path: path.stat().st_mtime)
+        found = list(log_dir.glob(f"*/{holds}"))
         if not found:
             raise UsageError(f"there are no {what}s under {log_dir}; make one with `{command}`")
-        return found[-1].parent
+        return max(found, key=_age).parent
     for folder in (Path(name), log_dir / name):
         if os.path.isdir(folder):  # Path.is_dir raises for a name that is too long
             return folder
     raise UsageError(f"there is no {what} {name!r}, neither as a path nor under {log_dir}")
+
+
+def _age(path: Path) -> tuple[str, float]:
+    try:
+        return str(json.loads(path.read_bytes())["created"]), path.stat().st_mtime
+    except (OSError, ValueError, LookupError, TypeError):
+        return "", 0.0

@@ -120,7 +120,7 @@ async def execute(state: State, runtime: Runtime[Context]) -> Command[Literal["r
     """Run the code that the model wrote; its output goes back, or is the answer itself if the prompt asks for that."""
     ctx, steps, pending, at = runtime.context, state["steps"], state.get("pending", []), runtime.context.now()
     if ctx.approve and (refusal := interrupt({"code": steps[-1]["code"]})):
-        return _go("reason", Request(at=at, text=refusal))
+        return _go("reason", Request(at=at, text=refusal, refusal=True))
     result = await ctx.session.run(steps[-1]["code"], timeout=ctx.settings.cell_seconds)
     text = notes.shown(result, steps, last=not pending, prompt=ctx.prompt, settings=ctx.settings)
     step = Output(at=at, seconds=result.seconds, result=result, text=text)
@@ -178,12 +178,18 @@ def build_graph(checkpointer: Any = None) -> Any:
     graph = StateGraph(State, context_schema=Context)
     for node in (reason, execute, verify, check, answer):
         graph.add_node(node)
-    graph.add_conditional_edges(START, _first_node, ["reason", "execute"])
+    graph.add_conditional_edges(START, _first_node, ["reason", "execute", "verify", "answer"])
     return graph.compile(name="tora", checkpointer=checkpointer)
 
 
-def _first_node(state: State) -> Literal["reason", "execute"]:
-    return "execute" if state["steps"] and state["steps"][-1]["kind"] == "code" else "reason"
+def _first_node(state: State) -> Literal["reason", "execute", "verify", "answer"]:
+    """Where steps that are there are gone on with; a check that a person asked for in between changes nothing."""
+    if state["steps"] and state["steps"][-1]["kind"] == "code":
+        return "execute"
+    steps = [step for step in state["steps"] if step["kind"] != "verification"]
+    if steps and steps[-1]["kind"] == "reasoning" and state.get("found") is not None:
+        return "answer" if answers_request(steps) else "verify"
+    return "reason"
 
 
 def _go(node: str, *steps: BaseModel, **update: Any) -> Command[Any]:

@@ -157,13 +157,15 @@ class Retry(_Step):
 
 
 class Request(_Step):
-    """What a person said or ran in the middle of a conversation. The budget begins anew here."""
+    """What a person said or ran in the middle of a conversation. With what is asked for, the budget begins anew."""
 
     kind: Literal["request"] = "request"
     text: str
     """The message that goes to the model."""
     code: str | None = None
     """Code that the person ran in the solution's kernel; the message tells what it brought."""
+    refusal: bool = False
+    """Whether it refuses to have the model's code run. Neither this nor `code` of one's own asks for anything new."""
 
 
 class Answer(_Step):

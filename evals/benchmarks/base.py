@@ -34,6 +34,8 @@ class Benchmark:
     """Hash of the rows' content, independent of file format and field order."""
     expected: int | None = None
     """How many problems the whole benchmark has, where that is known."""
+    file: Path | None = None
+    """The jsonl file that the rows were read from, if it is not the bundled one."""
 
     @property
     def warning(self) -> str | None:
@@ -65,12 +67,37 @@ class Benchmark:
 
 
 def load_benchmark(name: str, data: Path | None = None) -> Benchmark:
-    """Load `name`, from the jsonl file `data` if given. Raises `UsageError` naming the file and line of a bad row."""
+    """Load the benchmark `name`, from the jsonl file `data` if given.
+
+    A name that ends in .jsonl is a file of problems, a benchmark of one's own that is named after the file. Raises
+    `UsageError`, of a bad row with its file and line.
+    """
+    if file := _own_file(name, data):
+        return _benchmark(file.stem, file.name, read_jsonl(file), math_problem, file=file)
     if name not in NAMES:
-        raise UsageError(f"unknown benchmark {name!r}; there are {', '.join(NAMES)}")
+        raise UsageError(f"unknown benchmark {name!r}; there are {', '.join(NAMES)}, or name a .jsonl file of problems")
     module = import_module(f"evals.benchmarks.{name}")
-    row_to_problem: Callable[[Row], Problem] = module.problem
-    source, rows = (str(data.name), read_jsonl(data)) if data else module.rows()
+    source, rows = (data.name, read_jsonl(data)) if data else module.rows()
+    return _benchmark(name, source, rows, module.problem, module.EXPECTED, data)
+
+
+def _own_file(name: str, data: Path | None) -> Path | None:
+    """The file of a benchmark of one's own: its name, or, as manifests have it, `data` whose stem is its name."""
+    if not name.endswith(".jsonl"):
+        return data if data and name not in NAMES and name == data.stem else None
+    if data not in (None, Path(name)):
+        raise UsageError(f"{name} holds the problems itself; name it without --data {data}")
+    return Path(name)
+
+
+def _benchmark(
+    name: str,
+    source: str,
+    rows: Iterable[tuple[str, Row]],
+    row_to_problem: Callable[[Row], Problem],
+    expected: int | None = None,
+    file: Path | None = None,
+) -> Benchmark:
     problems, seen = [], set()
     for place, row in rows:
         problem = _problem(row_to_problem, row, place)
@@ -80,7 +107,7 @@ def load_benchmark(name: str, data: Path | None = None) -> Benchmark:
         problems.append(problem)
     if not problems:
         raise UsageError(f"{source} holds no problems")
-    return Benchmark(name, source, problems, rows_sha256(problems), module.EXPECTED)
+    return Benchmark(name, source, problems, rows_sha256(problems), expected, file)
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[str, Row]]:
@@ -113,12 +140,12 @@ def parse_jsonl(name: str, lines: Iterable[bytes]) -> Iterator[tuple[str, Row]]:
 
 
 def math_problem(row: Row) -> Problem:
-    """A row with the fields of MATH-500. Raises `KeyError` for a missing field."""
+    """A row with the fields of MATH-500, labels and solution where there are any. Raises `KeyError`."""
     return Problem(
         problem=row["problem"],
         unique_id=row["unique_id"],
-        subject=row["subject"],
-        level=row["level"],
+        subject=row.get("subject", ""),
+        level=row.get("level"),
         answer=row["answer"],
         solution=row.get("solution", ""),
     )

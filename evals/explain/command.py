@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evals.benchmarks import Benchmark, load_benchmark
+from evals.benchmarks.base import NAMES as BENCHMARKS
 from evals.explain import data, grading, outputs, settings
 from evals.explain.evidence import Evidence, Finding
 from evals.explain.published import Published, scores_of
@@ -67,7 +68,7 @@ def explain(asked: Asked, panel: Panel, console: Console) -> None:
     scored = score(run, NAMES, panel, console)
     save(run, scored)
     benchmark, missing = _benchmark(run, asked)
-    evidence = Evidence(run, scored, same_answer, benchmark, missing)
+    evidence = Evidence(run, scored, same_answer, benchmark)
     findings = [(cause, cause(evidence)) for cause in CAUSES]
     name = asked.published or run.manifest.model_reported or run.manifest.model
     label = run.manifest.imported.benchmark_label if run.manifest.imported else run.manifest.benchmark
@@ -87,18 +88,16 @@ def explain(asked: Asked, panel: Panel, console: Console) -> None:
 
 
 def _benchmark(run: Run, asked: Asked) -> tuple[Benchmark | None, str]:
-    """The benchmark to hold the run against, or why there is none."""
-    name = asked.benchmark or ("math500" if asked.data else None)
-    file = asked.data or (Path(run.manifest.data_file) if run.manifest.data_file else None)
-    if name is None:
-        name = run.manifest.benchmark if run.manifest.benchmark in ("sample", "math500") else None
-    if name is None and file is None:
+    """The benchmark to hold the run against, the one asked for or else the run's own; or why there is none."""
+    own, own_file = run.manifest.benchmark, run.manifest.data_file
+    file = asked.data or (Path(own_file) if own_file and asked.benchmark in (None, own) else None)
+    if asked.benchmark or asked.data:
+        return load_benchmark(asked.benchmark or "math500", file), ""
+    if own not in BENCHMARKS and file is None:
         return None, "the run does not say which; name it with --benchmark or --data"
     try:
-        return load_benchmark(name or "math500", file), ""
+        return load_benchmark(own, file), ""
     except UsageError as error:
-        if asked.benchmark or asked.data:
-            raise
         return None, str(error)
 
 

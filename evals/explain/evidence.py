@@ -40,8 +40,6 @@ class Evidence:
     scored: Scored
     equal: Equal
     benchmark: Benchmark | None = None
-    benchmark_missing: str = ""
-    """Why there is none."""
 
     @property
     def samples(self) -> list[Sample]:

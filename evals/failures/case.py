@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 from evals.grading import Grade, Verdict
 from evals.replay.cells import Cell, cells_of
@@ -27,8 +28,8 @@ class Said:
 class Case:
     """One sample for the rules."""
 
-    def __init__(self, trajectory: Trajectory, grade: Grade, gold: str) -> None:
-        self.trajectory, self.grade, self.gold = trajectory, grade, gold
+    def __init__(self, trajectory: Trajectory, grade: Grade, gold: str, prompts: Mapping[str, Any]) -> None:
+        self.trajectory, self.grade, self.gold, self._prompts = trajectory, grade, gold, prompts
         self.answer = trajectory.answer
         self.wrong = grade.verdict is not Verdict.CORRECT
 
@@ -80,22 +81,25 @@ class Case:
     @property
     def asked_for_code(self) -> bool:
         """Whether the prompt asks for code. Of an imported sample, whether any of its log has code."""
-        asked = _code(self.trajectory.prompt)
+        asked = self._code
         return bool(self.trajectory.settings.get("writes_code", True)) if asked is None else asked != "none"
 
     @property
     def boxed(self) -> bool:
         """Whether the answer stood in a box, or was a program's output, which needs none."""
-        return (
-            bool(self.boxes)
-            or _code(self.trajectory.prompt) == "program"
-            or any(last_box(cell.result.printed) for cell in self.cells)
-        )
+        return bool(self.boxes) or self._code == "program" or any(last_box(cell.result.printed) for cell in self.cells)
 
     @property
     def claim(self) -> str | None:
         """The answer that the model gave; None where the source of an imported sample took one from no box."""
         return self.answer if self.boxed else None
+
+    @property
+    def _code(self) -> str | None:
+        """What code the prompt set asks for; None for a set that is not at hand."""
+        name = self.trajectory.prompt
+        code: str | None = self._prompts[name]["code"] if name in self._prompts else _bundled_code(name)
+        return code
 
     @property
     def nudged(self) -> bool:
@@ -111,8 +115,7 @@ def _boxes(text: str) -> Iterator[str]:
 
 
 @lru_cache
-def _code(prompt: str) -> str | None:
-    """What code the prompt set asks for; None for a set that is not at hand."""
+def _bundled_code(prompt: str) -> str | None:
     try:
         return load_prompt(prompt).code
     except PromptError:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
 
 from evals.failures.case import Case
 from evals.failures.rules import RULES, Finding
@@ -28,12 +31,15 @@ class Diagnosis:
         return next((tag for tag in self.tags if tag.rule == self.cause), None)
 
 
-def diagnose(trajectory: Trajectory, grade: Grade, gold: str) -> Diagnosis:
+def diagnose(
+    trajectory: Trajectory, grade: Grade, gold: str, prompts: Mapping[str, Any] = MappingProxyType({})
+) -> Diagnosis:
     """Apply all rules to a graded sample. Pure and quick: no kernel, no model, no worker process.
 
-    The cause is the first decisive finding in the order of `RULES`.
+    `prompts` are the run's prompt sets by name (`Manifest.prompt_text`); without them a sample is taken to be made with
+    the bundled set of the name. The cause is the first decisive finding in the order of `RULES`.
     """
-    case = Case(trajectory, grade, gold)
+    case = Case(trajectory, grade, gold, prompts)
     tags = [finding for rule in RULES.values() if (finding := rule(case))]
     if grade.verdict is Verdict.CORRECT:
         return Diagnosis(None, tags)

@@ -33,7 +33,8 @@ def diagnosed(run: Run) -> Iterator[Diagnosed]:
     grades = run.grades()
     for t in run.trajectories():
         if grade := grades.get((t.problem_id, t.sample)):
-            yield Diagnosed(t.problem_id, t.sample, t.answer, grade.gold, diagnose(t, grade, grade.gold))
+            diagnosis = diagnose(t, grade, grade.gold, run.manifest.prompt_text)
+            yield Diagnosed(t.problem_id, t.sample, t.answer, grade.gold, diagnosis)
 
 
 def show_errors(run: Run, examples: int, console: Console) -> None:

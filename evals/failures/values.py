@@ -15,7 +15,7 @@ from functools import lru_cache
 from evals.grading import Conventions
 from evals.grading.judge import judge
 from tora_agent.answers import last_box
-from tora_agent.doubts import number
+from tora_agent.numbers import number
 
 VALUE_CHARS = 300
 """Longer texts are no values."""

@@ -106,9 +106,13 @@ def grade_batch(pairs: Iterable[tuple[str | None, str]], *arguments: Any, **opti
 def same_answer(a: str, b: str, *, conventions: Conventions = DEFAULT, timeout: float = TIMEOUT_SECONDS) -> bool:
     """Whether two final answers are mathematically the same; False where it cannot be shown in time. Symmetric."""
     one, other = answer_in(a), answer_in(b)
-    if not one or not other:
-        return False
-    verdict: str = decide(one, other, conventions, timeout, None)["verdict"]
+    return bool(one and other) and _same(one or "", other or "", conventions, timeout)
+
+
+@lru_cache(maxsize=10_000)
+def _same(answer: str, other: str, conventions: Conventions, timeout: float) -> bool:
+    # Kept, since votes compare the same answers again with each sample, and what ran into the timeout once would again.
+    verdict: str = decide(answer, other, conventions, timeout, None)["verdict"]
     return verdict == Verdict.CORRECT
 
 

@@ -88,7 +88,7 @@ def _manifest(wanted: Wanted, log: ForeignLog, joined: Joined, benchmark: Benchm
         benchmark=benchmark.name if benchmark else label or log.path.stem,
         data_source=f"{log.path.name}, imported as {log.format}",
         data_sha256=rows_sha256(joined.problems),
-        data_file=str(wanted.data) if wanted.data else None,
+        data_file=str(benchmark.file) if benchmark and benchmark.file else None,
         limit=None,
         problem_ids=[problem.unique_id for problem in joined.problems],
         samples=max(Counter(joined.ids).values()),

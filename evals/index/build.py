@@ -149,7 +149,7 @@ class _Builder:
     def _explain(self, id_: int, trajectory: Trajectory, graded: dict[str, Any]) -> None:
         """Store why the trajectory got the grade that it has."""
         grade = Grade(**{name: value for name, value in graded.items() if name in Grade.model_fields})
-        diagnosis = diagnose(trajectory, grade, grade.gold)
+        diagnosis = diagnose(trajectory, grade, grade.gold, self.run.manifest.prompt_text)
         self.db.execute("DELETE FROM tags WHERE trajectory = ?", [id_])
         tags = [{"rule": tag.rule, "step": tag.step, "evidence": tag.evidence} for tag in diagnosis.tags]
         self._insert("tags", [{"trajectory": id_} | tag for tag in tags])
@@ -175,7 +175,7 @@ class _Builder:
         where = {"line": line.number, "offset": line.offset, "length": line.length, "place": place}
         id_ = self._insert("trajectories", [trajectory_row(trajectory, cells) | where])
         problem = {"problem_id": trajectory.problem_id, "place": place, "text": trajectory.problem}
-        labels = {"subject": trajectory.subject, "level": trajectory.level}
+        labels = {"subject": trajectory.subject or None, "level": trajectory.level}
         self._insert("problems", [problem | labels], "OR IGNORE")
         self._insert("steps", [{"trajectory": id_} | row for row in step_rows(trajectory)])
         self._insert("cells", [{"trajectory": id_} | row for row in cells])

@@ -16,7 +16,7 @@ _COUNTED = {
     "verdict": "SELECT coalesce(verdict, 'none'), count(*) FROM trajectories GROUP BY 1 ORDER BY 2 DESC",
     "cause": "SELECT cause, count(*) FROM trajectories WHERE cause NOT NULL GROUP BY 1 ORDER BY 2 DESC",
     "rule": "SELECT rule, count(DISTINCT trajectory) FROM tags GROUP BY 1 ORDER BY 2 DESC",
-    "subject": "SELECT subject, count(*) FROM trajectories GROUP BY 1 ORDER BY 1",
+    "subject": "SELECT coalesce(subject, 'none'), count(*) FROM trajectories GROUP BY 1 ORDER BY 1",
     "level": "SELECT coalesce(level, 'none'), count(*) FROM trajectories GROUP BY 1 ORDER BY 1",
     "state": "SELECT coalesce(state, 'none'), count(*) FROM trajectories GROUP BY 1 ORDER BY 2 DESC",
     "failure": "SELECT failure, count(*) FROM trajectories WHERE failure NOT NULL GROUP BY 1 ORDER BY 2 DESC",
@@ -64,7 +64,7 @@ def find(index: Index, problem_id: str, sample: int) -> Row | None:
     return rows[0] if rows else None
 
 
-def samples_of(index: Index, problem_id: str) -> list[Row]:
+def rows_of_problem(index: Index, problem_id: str) -> list[Row]:
     """The rows of all samples of a problem."""
     return index.rows("SELECT * FROM trajectories WHERE problem_id = ? ORDER BY sample", [problem_id])
 

@@ -22,7 +22,7 @@ def trajectory_row(trajectory: Trajectory, cells: list[Row]) -> Row:
     return {
         "problem_id": t.problem_id,
         "sample": t.sample,
-        "subject": t.subject,
+        "subject": t.subject or None,
         "level": t.level,
         "answer": t.answer,
         "state": t.state,

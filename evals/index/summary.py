@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evals.index.filters import Filter
+from evals.index.filters import NONE, Filter
 from evals.index.index import Index
 from evals.statistics import Interval, interval, mean_and_error
 
@@ -54,8 +54,8 @@ class Summary:
     causes: list[Count]
     rules: list[Count]
     levels: list[int | None]
-    subjects: list[str]
-    heat: dict[tuple[str, int | None], Share]
+    subjects: list[str | None]
+    heat: dict[tuple[str | None, int | None], Share]
     """Accuracy by (subject, level), either of them "all" in sums."""
     tokens: list[Count]
     rounds: list[Count]
@@ -114,7 +114,7 @@ def _counted(index: Index) -> Summary:
                 "rule", ask("SELECT rule, count(DISTINCT trajectory) FROM tags GROUP BY 1 ORDER BY 2 DESC, 1")
             ),
             levels=sorted({level for _, level, *_ in cells}, key=lambda level: (level is None, level)),
-            subjects=sorted({subject for subject, *_ in cells}),
+            subjects=sorted({subject for subject, *_ in cells}, key=lambda subject: (subject is None, subject)),
             heat=heat,
             tokens=_tokens(ask("SELECT completion_tokens, count(*) FROM trajectories GROUP BY 1")),
             rounds=_rounds(ask("SELECT rounds, count(*) FROM trajectories GROUP BY 1")),
@@ -147,8 +147,8 @@ def _counts(name: str, rows: Sequence[tuple[Any, ...]]) -> list[Count]:
     return [Count(value or "not graded", count, Filter(**{name: value or "none"})) for value, count in rows]
 
 
-def _heat(cells: Sequence[tuple[Any, ...]]) -> dict[tuple[str, int | None], Share]:
-    sums: dict[tuple[str, Any], tuple[int, int]] = {}
+def _heat(cells: Sequence[tuple[Any, ...]]) -> dict[tuple[str | None, int | None], Share]:
+    sums: dict[tuple[Any, Any], tuple[int, int]] = {}
     for subject, level, right, total in cells:
         for key in ((subject, level), (subject, "all"), ("all", level), ("all", "all")):
             before = sums.get(key, (0, 0))
@@ -156,8 +156,9 @@ def _heat(cells: Sequence[tuple[Any, ...]]) -> dict[tuple[str, int | None], Shar
     return {key: Share(*counts, _cell_filter(*key)) for key, counts in sums.items()}
 
 
-def _cell_filter(subject: str, level: Any) -> Filter:
-    return Filter(subject="" if subject == "all" else subject, level="" if level == "all" else str(level or "none"))
+def _cell_filter(*labels: Any) -> Filter:
+    subject, level = ("" if label == "all" else str(label or NONE) for label in labels)
+    return Filter(subject=subject, level=level)
 
 
 def _tokens(rows: Sequence[tuple[int, int]] | Sequence[tuple[Any, ...]]) -> list[Count]:

@@ -3,7 +3,7 @@ CREATE TABLE problems (
     problem_id TEXT PRIMARY KEY,
     place INTEGER NOT NULL, -- in the order of the run
     text TEXT NOT NULL,
-    subject TEXT NOT NULL,
+    subject TEXT,
     level INTEGER,
     gold TEXT
 ) WITHOUT ROWID;
@@ -14,7 +14,7 @@ CREATE TABLE trajectories (
     problem_id TEXT NOT NULL,
     sample INTEGER NOT NULL,
     place INTEGER NOT NULL, -- of its problem
-    subject TEXT NOT NULL,
+    subject TEXT,
     level INTEGER,
     verdict TEXT,
     first_verdict TEXT, -- on the first attempt, where there was another

@@ -88,7 +88,7 @@ class Manifest(BaseModel):
     data_sha256: str
     """Of the whole benchmark's rows."""
     data_file: str | None
-    """The --data file as given, for --resume."""
+    """The file of problems as given, by --data or in the place of a benchmark, for --resume."""
     limit: int | None
     spread: int | None = None
     """The seed by which problems were drawn from all subjects and levels; None for the first ones."""
@@ -245,16 +245,18 @@ class Run:
         return sets
 
     def samples(self) -> list[Key]:
-        """All samples that the finished run has, in order; with `stop_early` it may have fewer."""
-        if self.manifest.imported:
-            return self._imported_samples()
+        """All samples that the finished run has, in order; with `stop_early`, or imported, it may have fewer."""
         return [(id_, sample) for id_ in self.manifest.problem_ids for sample in range(self.manifest.samples)]
 
-    def _imported_samples(self) -> list[Key]:
-        """Those that there are: problems of an imported run may have been sampled a different number of times."""
-        place = {id_: i for i, id_ in enumerate(self.manifest.problem_ids)}
-        keys = [(t.problem_id, t.sample) for t in self.trajectories()]
-        return sorted(keys, key=lambda key: (place[key[0]], key[1]))
+    def planned(self) -> int:
+        """How many samples the finished run has at most.
+
+        Of an imported run those that there are: its problems may have been sampled a different number of times.
+        """
+        if not self.manifest.imported:
+            return len(self.samples())
+        with (self.folder / "trajectories.jsonl").open("rb") as file:
+            return sum(line.endswith(b"\n") for line in file)
 
     def save_classes(self, classes: dict[str, dict[int, int | None]]) -> None:
         """Write the class of equal answers of each sample, by problem id and sample. Raises `LogError`."""
@@ -320,5 +322,6 @@ def _drop_torn_line(path: Path) -> None:
 
 
 def _log_error(path: Path, error: OSError) -> LogError:
-    advice = "free some space" if error.errno == errno.ENOSPC else "give another --log-dir"
-    return LogError(f"cannot write the log in {path}: {error.strerror}; {advice}, then go on with --resume")
+    full = error.errno == errno.ENOSPC
+    advice = "free some space, then try again" if full else "give another --log-dir, or make this one writable"
+    return LogError(f"cannot write the log in {path}: {error.strerror}; {advice}")

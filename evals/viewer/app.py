@@ -16,8 +16,9 @@ from starlette.staticfiles import StaticFiles
 
 from evals.index import Index
 from evals.index.filters import Filter
-from evals.index.lists import Row, samples_of
+from evals.index.lists import Row, rows_of_problem
 from evals.index.summary import summarise
+from evals.runs.differences import differences
 from evals.viewer import pages
 from evals.viewer.bug_report import bug_report
 from evals.viewer.comparison import SHOWN, compare
@@ -101,6 +102,7 @@ class _Pages:
         shown = (changed + [each for each in comparison.problems if not each.change])[: max(SHOWN, len(changed))]
         links = {"links_a": ServerLinks(names[0]), "links_b": ServerLinks(names[1])}
         page = {"title": "Compare", "names": names, "comparison": comparison, "shown": shown}
+        page |= {"differences": differences(first.run.manifest, second.run.manifest)}
         return _html("compare.html", page | links)
 
     def whole(self, request: Request) -> Response:
@@ -147,7 +149,7 @@ class _Pages:
         return [
             {"name": name, "step": step, "address": links.beside(row, fork, name)}
             for name, step in found
-            for fork in samples_of(self.library[name], row["problem_id"])
+            for fork in rows_of_problem(self.library[name], row["problem_id"])
         ]
 
     def _live(self, index: Index, links: ServerLinks) -> pages.Page:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from evals.comparison import other_golds
 from evals.index import Index
 from evals.statistics import Difference, paired_difference
 
@@ -49,6 +50,8 @@ class Comparison:
     problems: list[Both]
     apart: int
     """Problems that only one of them has."""
+    other_golds: int
+    """Problems of which the two have other golds."""
 
     @property
     def better(self) -> int:
@@ -68,11 +71,13 @@ class Comparison:
 
 
 def compare(first: Index, second: Index) -> Comparison:
-    """Compare the graded samples of two runs."""
+    """Compare the graded samples of two runs. Raises `UsageError` for runs over other problems of the same ids."""
     rows = [{row["problem_id"]: row for row in index.rows(_PER_PROBLEM)} for index in (first, second)]
     common = [id_ for id_ in sorted(rows[0], key=lambda id_: rows[0][id_]["place"]) if id_ in rows[1]]
     pairs = [_both(first, second, rows[0][id_], rows[1][id_]) for id_ in common]
-    return Comparison(sorted(pairs, key=lambda each: -abs(each.change)), len(rows[0].keys() ^ rows[1].keys()))
+    differing = other_golds((id_, rows[0][id_]["gold"], rows[1][id_]["gold"]) for id_ in common)
+    ordered = sorted(pairs, key=lambda each: -abs(each.change))
+    return Comparison(ordered, len(rows[0].keys() ^ rows[1].keys()), differing)
 
 
 def _both(first: Index, second: Index, row: dict[str, Any], other: dict[str, Any]) -> Both:

@@ -25,10 +25,6 @@ class Library:
         self.runs[name].look()
         return self.runs[name]
 
-    def name_of(self, index: Index) -> str:
-        """The name of an open run."""
-        return next(name for name, each in self.runs.items() if each is index)
-
     def parent_of(self, index: Index) -> str | None:
         """The name of the run that `index` was forked from, where that is open, too."""
         parent = index.run.manifest.parent

@@ -7,7 +7,7 @@ from typing import Any
 from evals.index import Index
 from evals.index.filters import SORTS, Filter
 from evals.index.lines import read_at
-from evals.index.lists import Row, choices, find, neighbours, page_of, samples_of, tags_of
+from evals.index.lists import Row, choices, find, neighbours, page_of, rows_of_problem, tags_of
 from evals.index.summary import summarise
 from evals.viewer.links import Links
 from evals.viewer.step_texts import essence
@@ -52,7 +52,7 @@ def list_page(index: Index, links: Links, wanted: Filter, number: int) -> Page:
 def trajectory_page(index: Index, links: Links, row: Row, wanted: Filter) -> Page:
     """One trajectory, and the ways from it to others."""
     before, after = neighbours(index, wanted, row["id"])
-    samples = samples_of(index, row["problem_id"])
+    samples = rows_of_problem(index, row["problem_id"])
     others = [each for each in samples if each["sample"] != row["sample"]]
     other = next((each for each in others if each["verdict"] != row["verdict"]), others[0] if others else None)
     return story(index, row) | {

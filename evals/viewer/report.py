@@ -72,7 +72,7 @@ def _labels(index: Index, row: Row) -> dict[str, str]:
         "cause": row["cause"] or "",
         "rule": "|".join(each["name"] for each in rules),
         "error": "|".join([*errors, "any"]) if errors else "none",
-        "subject": row["subject"],
+        "subject": row["subject"] or "none",
         "level": str(row["level"] or "none"),
         "state": row["state"] or "none",
         "rounds": str(row["rounds"]),

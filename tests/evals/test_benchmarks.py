@@ -59,8 +59,22 @@ def test_other_than_500_problems_is_said(tmp_path: Path) -> None:
 
 
 def test_unknown_benchmark_names_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="unknown benchmark 'math'; there are sample, math500"):
+    said = "unknown benchmark 'math'; there are sample, math500, or name a .jsonl file of problems"
+    with pytest.raises(UsageError, match=said):
         load_benchmark("math")
+
+
+def test_file_of_ones_own_is_a_benchmark(tmp_path: Path) -> None:
+    bare = {"problem": "What is 1 + 0?", "answer": "1", "unique_id": "own/1"}
+    file = jsonl(tmp_path / "mine.jsonl", bare, row(2))
+    benchmark = load_benchmark(str(file))
+    assert (benchmark.name, benchmark.source, benchmark.warning) == ("mine", "mine.jsonl", None)
+    assert [problem.level for problem in benchmark.problems] == [None, 1]
+    assert load_benchmark("mine", benchmark.file) == benchmark
+    with pytest.raises(UsageError, match="holds the problems itself; name it without --data"):
+        load_benchmark(str(file), tmp_path / "own.jsonl")
+    with pytest.raises(UsageError, match="unknown benchmark 'other'"):
+        load_benchmark("other", file)
 
 
 def test_problem_is_found_by_its_id_alone() -> None:
@@ -106,6 +120,9 @@ def test_hash_changes_with_the_content(tmp_path: Path, other: list[dict[str, Any
 # Bad files
 
 
+NEEDED = ("problem", "answer", "unique_id")
+
+
 def without(field: str) -> dict[str, Any]:
     return {key: value for key, value in row(2).items() if key != field}
 
@@ -118,7 +135,7 @@ def without(field: str) -> dict[str, Any]:
         (b"[1, 2]", "not a JSON object but list"),
         (b'"text"', "not a JSON object but str"),
         (b'{"problem": "\xff"}', "not UTF-8"),
-        *((json.dumps(without(field)).encode(), f"the field '{field}' is missing") for field in without("solution")),
+        *((json.dumps(without(field)).encode(), f"the field '{field}' is missing") for field in NEEDED),
         (json.dumps(row(2, level="Level 2")).encode(), "level: Input should be a valid integer"),
         (json.dumps(row(2, level=1.5)).encode(), "level: Input should be a valid integer"),
         (json.dumps(row(2, level=[1])).encode(), "level: Input should be a valid integer"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import shlex
 import shutil
 import signal
@@ -380,6 +381,27 @@ def test_resume_with_another_option_is_refused(
     assert re.fullmatch(f"tora: .* was made with {said}.*\n", done.err)
 
 
+def test_problems_of_ones_own_are_found_again_by_resume(tmp_path: Path, server: ScriptedServer) -> None:
+    bare = [{key: each[key] for key in ("problem", "answer", "unique_id")} for each in ROWS[:3]]
+    (tmp_path / "data").mkdir()
+    file = jsonl(tmp_path / "data" / "mine.jsonl", *bare).relative_to(tmp_path)
+    known = ("--model", "scripted", "--base-url", server.base_url)
+    done = tora_in(tmp_path, "eval", file, *known, OPENAI_API_KEY=KEY)
+    assert done.status == 0, done.out + done.err
+    assert "accuracy         │ 100.0" in done.out and "warning" not in done.out
+    run = only_run(tmp_path)
+    assert "-mine-tora-" in run.name
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert (manifest["benchmark"], manifest["data_file"]) == ("mine", "data/mine.jsonl")
+    for again in ([], [file]):
+        for name in ("trajectories", "grades"):
+            path = run / f"{name}.jsonl"
+            path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
+        done = tora_in(tmp_path, "eval", *again, "--resume", "last", OPENAI_API_KEY=KEY)
+        assert done.status == 0, done.out + done.err
+        assert len(keys(run)) == 3
+
+
 # Faults of the model's server
 
 
@@ -411,13 +433,16 @@ def test_faults_that_pass_are_survived(cwd: Path, engine: docker.DockerClient) -
     assert "100.0 ± 0.0 % (10/10)" in done.out
 
 
-async def evaluated(address: str, cwd: Path, resume: Run | None = None, **plan: Any) -> Outcome:
+async def evaluated(
+    address: str, cwd: Path, resume: Run | None = None, on_start: Any = lambda *_: None, **plan: Any
+) -> Outcome:
     """Evaluate in this process, with a single and short wait before a failing call is given up."""
     client = ClientSettings(tries=2, first_wait=0.01)
     settings = {"settings": AgentSettings(prompt="tora"), "max_connections": 1}
     whole = Plan(benchmark="sample", client=client, **settings | plan)
     endpoint = Endpoint(model="scripted", base_url=address, api_key=KEY)
-    return await evaluate(whole, load_benchmark("sample", cwd / "own.jsonl"), endpoint, cwd / "runs", resume)
+    benchmark = load_benchmark("sample", cwd / "own.jsonl")
+    return await evaluate(whole, benchmark, endpoint, cwd / "runs", resume, on_start)
 
 
 @pytest.mark.anyio
@@ -442,6 +467,24 @@ async def test_problem_that_fails_for_good_is_left_for_resume(
         resumed = await evaluated(healthy.base_url, cwd, Run.resume(folder))
         assert (resumed.left, resumed.problems, len(healthy.requests)) == (0, [], 1)
     assert keys(folder) == sorted((id_, 0) for id_ in IDS)
+
+
+@pytest.mark.anyio
+async def test_a_sample_whose_grade_could_not_be_written_is_left(cwd: Path, engine: docker.DockerClient) -> None:
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(run: Run, *_: object) -> None:
+        most = 1 << 20
+        (run.folder / "grades.jsonl").write_bytes(b"\n" * most)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, usual[1]))
+
+    async with ScriptedServer(script(entry(0))) as server:
+        try:
+            outcome = await evaluated(server.base_url, cwd, on_start=fill, limit=1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert keys(outcome.run.folder) == [(IDS[0], 0)]
+    assert outcome.left == 1 and "cannot write the log" in outcome.problems[0]
 
 
 @pytest.mark.anyio
@@ -489,7 +532,7 @@ SERVED = ["sample", "--model", "scripted", "--base-url", "SERVER"]
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "name a benchmark: sample or math500"),
+        ([], "name a benchmark: sample, math500 or a .jsonl file"),
         (["math", *SERVED[1:]], "unknown benchmark 'math'; there are sample, math500"),
         ([*SERVED, "--limit", "0"], "--limit must be at least 1, not 0"),
         ([*SERVED, "--data", "bad.jsonl"], "bad.jsonl:2: the field 'answer' is missing"),

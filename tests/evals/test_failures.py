@@ -11,6 +11,9 @@ from evals.failures import OTHER, RULES, diagnose
 from evals.failures.calls import library_calls
 from evals.failures.values import relaxation, same, shown
 from evals.grading import Grade, Verdict
+from evals.index import Index
+from evals.index.filters import Filter
+from evals.index.lists import page_of
 from evals.runs import Run
 from sandbox import CellResult
 from sandbox.result import CellError
@@ -311,6 +314,20 @@ def test_errors_of_a_run_without_any(tora: Tora, tmp_path: Path) -> None:
     run.close()
     assert "no sample is graded yet" in tora("errors", "r").stdout
     assert tora("errors", "nothing").returncode == 2
+
+
+def test_a_set_of_ones_own_without_code_is_not_said_to_lack_it(tora: Tora, tmp_path: Path) -> None:
+    sets = {"mine": {"code": "none"}}
+    run = Run.create(tmp_path / "runs" / "r", making.manifest(prompt_text=sets, settings={"prompt": "gone/mine.yaml"}))
+    case = sample(said(r"Clearly $\boxed{8}$."), prompt="mine")
+    run.add(case)
+    run.add(graded(case))
+    run.close()
+    assert "wrong_solution" in tora("errors", "r").stdout
+    assert "why: wrong_solution" in tora("show", "r", "own/1").stdout
+    assert "wrong_solution" in tora("show", "r", env={"COLUMNS": "200"}).stdout
+    (row,) = page_of(Index.open(run.folder), Filter()).rows
+    assert row["cause"] == "wrong_solution"
 
 
 def test_show_tells_the_whole_story(tora: Tora, tmp_path: Path) -> None:

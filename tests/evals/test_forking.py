@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from evals.forking import kept_steps, model_call_at
 from evals.grading import Verdict
 from evals.runs import Manifest, Run
+from evals.runs.run import Grading
 from sandbox import CellResult
 from tests.conftest import Tora, script
 from tests.evals import making
@@ -103,6 +105,40 @@ def test_a_fork_goes_on_with_the_kernel_and_the_conversation(tora: Tora, tmp_pat
     assert manifest.model == "other"
     assert "fork of" in tora("show", folder.name, "own/1").stdout
     assert tora("eval", "--resume", folder.name).returncode == 2
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_fork_has_nothing_that_only_its_parent_has(tora: Tora, parent: Run, tmp_path: Path) -> None:
+    was = parent.manifest
+    was.limit, was.spread, was.spent, was.versions = 1, 5, Usage(calls=90), {"openai": "0"}
+    was.gradings = [Grading(grade_set=1, created=was.created, versions={})]
+    parent.save_manifest()
+    with serving(script({"match": "What is 41", "turns": [{"content": r"It is $\boxed{42}$."}]})) as server:
+        url = ("--base-url", server.base_url, "--model", "other")
+        done = tora("fork", "p", "own/1", "--at", "0", *url, env={"OPENAI_API_KEY": "k"})
+    assert done.returncode == 0, done.stderr
+    (folder,) = (each for each in (tmp_path / "runs").iterdir() if each.name != "p")
+    made = Run.read(folder).manifest
+    assert (made.limit, made.spread, made.gradings, made.spent.calls) == (None, None, [], 1)
+    assert made.versions["openai"] == version("openai")
+    assert tora("score", folder.name).returncode == 0
+    assert [grading.grade_set for grading in Run.read(folder).manifest.gradings] == [1]
+
+
+@pytest.mark.usefixtures("engine", "parent")
+def test_a_fork_is_paid_for_limited_and_replayed_as_a_run_is(tora: Tora, tmp_path: Path) -> None:
+    turns = ["Let us see.", r"It is $\boxed{42}$."]
+    with serving(script({"match": "What is 41", "turns": [{"content": text} for text in turns]})) as server:
+        known = ("fork", "p", "own/1", "--at", "0", "--base-url", server.base_url, "--model", "other")
+        done = tora(*known, "--price", "1,2", "--cassette", "tape", env={"OPENAI_API_KEY": "k"})
+        assert done.returncode == 0, done.stderr
+        ended = tora(*known, "--max-tokens-total", "1", env={"OPENAI_API_KEY": "k"})
+        assert ended.returncode == 2 and "the budget is spent" in ended.stderr
+    again = tora(*known, "--cassette", "tape", "--replay-only")
+    assert again.returncode == 0, again.stderr
+    made = [Run.read(each) for each in (tmp_path / "runs").iterdir() if each.name != "p"]
+    assert len(made) == 2
+    assert any(run.manifest.spent.cost for run in made)
 
 
 @pytest.mark.usefixtures("engine", "parent")

@@ -69,6 +69,18 @@ def test_a_growing_log_is_read_on(run: Run) -> None:
     assert keys(index, cause="none") == [("own/1", 0)]
 
 
+def test_samples_without_a_subject_are_told_from_all(run: Run) -> None:
+    run.add(trajectory(problem_id="own/2").model_copy(update={"subject": "Algebra"}))
+    run.add(grade(Verdict.WRONG, problem_id="own/2"))
+    index = Index.open(run.folder)
+    found = summarise(index)
+    assert found.subjects == ["Algebra", None]
+    share = found.heat[None, "all"]  # type: ignore[index]  # a sum
+    assert (share.right, share.total) == (1, 1)
+    assert keys(index, **share.filter.given) == [("own/1", 0)]
+    assert choices(index)["subject"] == [("Algebra", 1), ("none", 1)]
+
+
 def test_the_newest_grade_counts(run: Run) -> None:
     index = Index.open(run.folder)
     run.add(grade(Verdict.WRONG))

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from evals.grading import Verdict
-from evals.report import report
+from evals.report import report, samples_of
 from evals.runs import Run
 from evals.voting.votes import Vote
 from tests.evals.making import grade, manifest, trajectory
@@ -22,7 +22,7 @@ def shown(run: Run) -> list[str]:
     """The lines of the score table; the words of each parted by single spaces."""
     console = Console(width=200)
     with console.capture() as capture:
-        console.print(report(run))
+        console.print(report(run, samples_of(run)))
     return [" ".join(line.replace("│", " ").split()) for line in capture.get().splitlines()]
 
 
@@ -54,10 +54,11 @@ def test_states_against_verdicts_by_level(tmp_path: Path) -> None:
             (None, RIGHT, None, 1),
         )
     )
-    assert part(lines, "What the checks were worth", 3) == [
+    assert part(lines, "What the checks were worth", 4) == [
         "True 2 1 1/1 1/2",
         "Uncertain 1 0 1/1 -",
         "False 0 1 - 0/1",
+        "not checked 1 0 1/1 -",
     ]
 
 

@@ -219,7 +219,7 @@ def test_existing_run_is_not_written_over(run: Run) -> None:
 
 def test_file_in_the_place_of_the_log_directory_is_said(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("not a directory")
-    with pytest.raises(LogError, match=r"Not a directory; give another --log-dir"):
+    with pytest.raises(LogError, match=r"Not a directory; give another --log-dir, or make this one writable$"):
         Run.create(tmp_path / "runs" / "one", manifest())
 
 
@@ -268,9 +268,9 @@ def test_discard_removes_an_empty_run_only(tmp_path: Path) -> None:
 
 
 def test_run_is_found_by_path_by_name_and_as_the_last(tmp_path: Path) -> None:
-    for age, name in enumerate(("b", "c", "a")):
-        Run.create(tmp_path / name, manifest()).close()
-        os.utime(tmp_path / name / "manifest.json", (1000 - age, 1000 - age))
+    for hour, name in enumerate(("b", "a", "c")):
+        created = f"2026-01-01T{3 - hour:02}:00:00+00:00"
+        Run.create(tmp_path / name, manifest().model_copy(update={"created": created})).close()
     assert find_run(str(tmp_path / "a"), Path("elsewhere")) == tmp_path / "a"
     assert find_run("a", tmp_path) == tmp_path / "a"
     assert find_run("last", tmp_path) == tmp_path / "b"

@@ -24,8 +24,9 @@ from evals.runs import Run
 from evals.scoring.table import score
 from evals.scoring.transcript import transcript
 from tests.conftest import Tora
-from tests.evals.making import jsonl, trajectory
+from tests.evals.making import grade, jsonl, manifest, trajectory
 from tora_agent.errors import UsageError
+from tora_agent.settings import AgentSettings
 from tora_agent.steps import Code, Output, Reasoning
 
 Rows = list[dict[str, Any]]
@@ -130,6 +131,20 @@ def test_comparing_pairs_the_problems(tora: Tora, made: Made) -> None:
     assert "exact p = 0.625 (1 right in A only, 3 in B only)" in done.stdout
     assert "20 in both, 0 in A only, 4 in B only" in done.stdout
     assert "right in A only: 1" in done.stdout
+
+
+def test_comparing_names_what_the_runs_were_made_with(tora: Tora, tmp_path: Path) -> None:
+    others = {"settings": AgentSettings(temperature=0.7), "dialect": "fence", "spread": 3, "model": "[b]", "limit": 9}
+    for name, fields in {"a": {}, "b": others, "c": {"created": "2026-02-02T00:00:00+00:00"}}.items():
+        run = Run.create(tmp_path / name, manifest(**fields))
+        run.add(trajectory())
+        run.add(grade())
+        run.close()
+    said = tora("compare", "a", "b", "--log-dir", ".", env={"COLUMNS": "200"}).stdout
+    for fact in ("temperature: 0.0 / 0.7", "dialect: turns / fence", "spread: - / 3", "model: scripted / [b]"):
+        assert fact in said
+    assert "limit: - / 9" in said and "sandbox-image" not in said and "seed" not in said
+    assert "nothing that their manifests tell" in tora("compare", "a", "c", "--log-dir", ".").stdout
 
 
 def test_runs_without_common_problems_are_not_compared(tora: Tora, made: Made) -> None:

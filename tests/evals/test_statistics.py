@@ -76,8 +76,8 @@ def test_without_samples_is_refused(clusters: list[list[bool]]) -> None:
 def test_wilson_is_that_of_statsmodels(right: int, n: int) -> None:
     from statsmodels.stats.proportion import proportion_confint
 
-    assert wilson(right, n) == pytest.approx(proportion_confint(right, n, method="wilson"), abs=1e-12)
-    assert interval([[i < right] for i in range(n)]) == pytest.approx(wilson(right, n))
+    assert wilson(right / n, n) == pytest.approx(proportion_confint(right, n, method="wilson"), abs=1e-12)
+    assert interval([[i < right] for i in range(n)]) == pytest.approx(wilson(right / n, n))
 
 
 def test_interval_of_copies_is_that_of_one_sample_each() -> None:

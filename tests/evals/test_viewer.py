@@ -13,9 +13,10 @@ from urllib.parse import quote
 import nbformat
 import pytest
 
+from evals.grading import Verdict
 from evals.runs import Run
 from evals.runs.run import Parent
-from tests.evals.making import manifest, trajectory
+from tests.evals.making import grade, manifest, trajectory
 from tests.evals.running import tora_in
 from tests.evals.shown import shown_run
 from tests.evals.viewing import Served, viewing
@@ -165,6 +166,26 @@ def test_a_fork_and_its_parent_lead_to_each_other(tmp_path: Path) -> None:
         address = "/run/parent/beside?id=own%2F1&amp;sample=0&amp;other=0&amp;run=fork"
         assert f'href="{address}"' in page
         assert get(served, address.replace("&amp;", "&"))[0] == 200
+
+
+def test_compared_runs_have_the_same_golds(tmp_path: Path) -> None:
+    golds = {"first": ("2", "2", "2"), "second": ("2", "2", "3"), "other": ("2", "3", "4")}
+    for name, of_run in golds.items():
+        ids = [f"own/{number}" for number in range(3)]
+        run = Run.create(tmp_path / name, manifest(problem_ids=ids, samples=1, model=f"of-{name}"))
+        for id_, gold in zip(ids, of_run, strict=True):
+            run.add(trajectory(problem_id=id_))
+            verdict = Verdict.CORRECT if gold == "2" else Verdict.WRONG
+            run.add(grade(verdict, problem_id=id_).model_copy(update={"gold": gold}))
+    with viewing(tmp_path, *(tmp_path / name for name in golds)) as served:
+        status, text = get(served, "/compare?a=first&b=second")
+        assert status == 200
+        assert '<th scope="row">model</th><td>of-first</td><td>of-second</td>' in text
+        assert "The golds of 1 problems differ" in text
+        assert "<dt>better</dt><dd>0</dd>" in text and "<dt>worse</dt><dd>1</dd>" in text
+        status, text = get(served, "/compare?a=first&b=other")
+        assert status == 404
+        assert "other golds, such as own/1" in text
 
 
 @pytest.mark.parametrize(

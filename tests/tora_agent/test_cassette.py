@@ -157,7 +157,8 @@ def test_openais_own_model_repeats_without_address_and_key(engine: object, tmp_p
         for command in (solving, evaluating):
             done = tora_in(tmp_path, *command, *known, "--base-url", server.base_url)
             assert done.status == 0, done.out + done.err
-    for command in (solving, solving[:-2], evaluating):
+    forking = ("fork", "last", "own/1", "--at", 0)
+    for command in (solving, solving[:-2], evaluating, forking):
         done = tora_in(tmp_path, *command, *known, "--replay-only")
         assert done.status == 0, done.out + done.err
 

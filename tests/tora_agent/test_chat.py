@@ -37,6 +37,7 @@ ENTRIES: list[dict[str, Any]] = [
     {"match": "why?", "turns": [block("print(f'x is {x}')"), "As you see."]},
     {"match": ["wait", "I ran this code"], "turns": ["Now I see."]},
     {"match": "wait", "turns": [{"content": "At last.", "delay": 20}]},
+    {"match": "eight", "turns": [r"Then \boxed{48}."]},
     {"match": "Do not", "turns": [r"Then \boxed{41}."]},
     {"match": PROBLEM, "turns": [block("x = sum([6] * 7)\nprint(x)"), r"So \boxed{42}."]},
 ]
@@ -97,7 +98,7 @@ def test_a_conversation_goes_on_in_the_same_kernel(tmp_path: Path, server: Scrip
     assert "why?" in server.requests[-1]["messages"][-3]["content"]
     talk.say("/run x += 1; print('now', x)", until="now 43")
     assert "Uncertain" not in talk.say("/verify", until="42: True (the check says True: again)")
-    assert "left for this request: 7 replies" in talk.say("/budget", until="generated")
+    assert "left for this request: 5 replies" in talk.say("/budget", until="generated")
     assert "/help lists them" in talk.say("/nope", until="/nope")
     talk.say("/save own.json", until="saved: own.json")
     assert talk.end() == 0
@@ -115,6 +116,42 @@ def test_a_conversation_goes_on_in_the_same_kernel(tmp_path: Path, server: Scrip
     shown = tora_in(tmp_path, "show", "own.json").out
     places = [shown.find(part) for part in (PROBLEM, "[5] request", "why?", "x is 42", "now 43", "42: True")]
     assert places == sorted(places) and -1 not in places
+
+
+def test_what_was_asked_for_is_what_is_verified(tmp_path: Path, server: ScriptedServer) -> None:
+    talk = Talk(tmp_path, server, "--prompt", "tora")
+    talk.say(PROBLEM, until="answer: 42")
+    talk.say("/run x", until="42")
+    talk.say("and with eight?", until="answer: 48")
+    talk.say("/verify", until="48: True")
+    asked = server.requests[-1]["messages"][-1]["content"]
+    assert PROBLEM in asked and "and with eight?" in asked and "I ran this code" not in asked
+    assert talk.end() == 0
+
+
+def test_a_refusal_and_own_code_do_not_end_the_verification(tmp_path: Path, server: ScriptedServer) -> None:
+    talk = Talk(tmp_path, server, "--prompt", "csv", "--approve")
+    talk.say(PROBLEM, until="print(x)")
+    assert "check(6 * 7 == 42" in talk.say("n", until="check(6 * 7 == 42")
+    talk.say("y", until="answer: 41")
+    talk.say("/run print(6 * 8)", until="48")
+    assert "left for this request: 5 replies" in talk.say("/budget", until="generated")
+    assert talk.end() == 0
+
+
+def test_a_check_in_between_does_not_end_what_was_stopped(tmp_path: Path, server: ScriptedServer) -> None:
+    talk = Talk(tmp_path, server, "--prompt", "tora", "--approve")
+    talk.say(PROBLEM, until="print(x)")
+    talk.say("y", until="answer: 42")
+    talk.say("why?", until="x is {x}")
+    talk.process.send_signal(signal.SIGINT)
+    wait_until(lambda: "stopped; the chat is kept" in talk.heard, talk.process)
+    talk.say("/verify", until="check(6 * 7 == 42")
+    talk.say("y", until="42: True")
+    talk.write("/continue")
+    talk.say("y", until="As you see.")
+    assert "x is 42" in talk.heard, talk.heard
+    assert talk.end() == 0
 
 
 def test_a_chat_that_was_killed_goes_on_with_its_kernel(tmp_path: Path, server: ScriptedServer) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from sandbox import Sandbox
 from tests.tora_agent.test_agent import rollout, run
-from tora_agent.steps import Output, Reasoning
+from tora_agent.steps import Output, Reasoning, Retry
 
 pytestmark = pytest.mark.anyio
 
@@ -31,6 +31,24 @@ async def test_what_is_left_is_told_when_it_is_little(box: Sandbox) -> None:
     assert second == "2\n(Left: 2 replies.)"
     assert third == "3\n(The next reply is the last: give the final answer inside \\boxed{} now.)"
     assert [step.left.rounds for step in made.steps(Reasoning)] == [4, 3, 2, 1]
+
+
+async def test_what_is_left_is_told_with_each_request(box: Sandbox) -> None:
+    nudged = await rollout(box, ["Hmm.", r"\boxed{1}"], max_rounds=2)
+    assert nudged.steps(Retry)[0].text.endswith(
+        "\n(The next reply is the last: give the final answer inside \\boxed{} now.)"
+    )
+    plenty = await rollout(box, ["Hmm.", r"\boxed{1}"], max_rounds=8)
+    assert "Left" not in plenty.steps(Retry)[0].text
+
+
+async def test_a_kernel_that_was_lost_before_the_code_is_told_so(box: Sandbox) -> None:
+    thread = "import threading\ndef f():\n    while True:\n        try:\n            sum(range(999))\n"
+    thread += "        except BaseException:\n            pass\nthreading.Thread(target=f).start()"
+    made = await rollout(box, [run(thread), run("y = 2\nprint(y)"), run("import os\nos._exit(0)"), r"\boxed{2}"])
+    _, second, third = (step.text for step in made.steps(Output))
+    assert second == "2\n(The kernel was restarted before this code ran: earlier variables are gone.)"
+    assert third.endswith("\n(The kernel was restarted: all variables are gone.)")
 
 
 async def test_nothing_is_told_where_no_reply_is_left(box: Sandbox) -> None:

@@ -33,6 +33,9 @@ async def checked(box: Sandbox, check: str, **settings: object) -> Verification:
         ("check(max(range(5)) == 6)", "False", "the check says False"),
         ("check(None if len('ab') > 1 else True, 'no idea')", "Uncertain", "the check says Uncertain: no idea"),
         ("check(1 + 2 == 3)\ncheck(1 + 2 == 4, 'the last')", "False", "the check says False: the last"),
+        ("check(1 + 2 == 4, 'a part')\ncheck(1 + 2 == 3)", "False", "the check says False: a part"),
+        ("check(1 + 2 == 3)\ncheck(None, 'the rest')", "Uncertain", "the check says Uncertain: the rest"),
+        ("for n in range(60):\n    check(n * n != 59 * 59, n)", "False", "the check says False: 59"),
         ("import sympy\ncheck(sympy.Integer(2) + 4 > 5)", "True", "the check says True"),
         ("import sympy\ncheck(sympy.Symbol('x') > abs(-1))", "Uncertain", "the check raised TypeError"),
         ("import numpy\ncheck(numpy.isclose(0.1 + 0.2, 0.3))", "True", "the check says True"),
@@ -159,8 +162,18 @@ async def test_what_an_attempt_did_is_not_held_against_the_next(box: Sandbox) ->
 
     assert fired(steps[:retry]) == {"code_failed", "invented_output"}
     assert fired(steps[: retry + 1]) == {"no_code"}
+    steps[retry]["reason"] = "asked"  # by a person, as /retry in a chat does
+    assert fired(steps[: retry + 1]) == {"no_code"}
+    steps[retry]["reason"] = "looks_wrong"
     steps[retry]["restart"] = False  # then the kernel and its last output stay
     assert fired(steps[: retry + 1]) == {"code_failed"}
+
+
+async def test_a_check_is_not_held_against_code_that_failed(box: Sandbox) -> None:
+    check = "total = sum(range(4))\ncheck(total == 6)"
+    turns = [run("total = sum(range(4))\nprint(totals)"), run("print(6 * 1)"), r"\boxed{6}"]
+    made = await rollout(box, turns, {"6": check}, independence=True)
+    assert made.steps(Verification)[0].state == "True"
 
 
 @pytest.mark.parametrize(

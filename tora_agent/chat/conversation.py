@@ -18,17 +18,16 @@ from langgraph.types import Command
 from langsmith import tracing_context
 from pydantic import BaseModel, ValidationError
 
-from prompts.sets import render
-from sandbox import CellResult, Limits, Sandbox, Session
+from prompts.sets import chat_texts, render
+from sandbox import CellResult, Session
 from sandbox.image.cut import cut_middle
 from tora_agent import budgets, verification
-from tora_agent.agent import RECURSION_LIMIT, OnEvent, checked_prompt, collect
-from tora_agent.conversation import cells_run, since_request, worked
-from tora_agent.dialects import Dialect
-from tora_agent.dialects.probe import choose_dialect, told
+from tora_agent.agent import RECURSION_LIMIT, Agent, OnEvent, collect, open_agent
+from tora_agent.conversation import asks, cells_run, since_request, since_restart, worked
+from tora_agent.dialects.fences import fenced
 from tora_agent.errors import ToraError, UsageError
 from tora_agent.graph import Context, build_graph
-from tora_agent.model import ClientSettings, Endpoint, Model, open_model
+from tora_agent.model import ClientSettings, Endpoint
 from tora_agent.settings import AgentSettings
 from tora_agent.steps import Budget, Request, Retry, State, Step, Trajectory, Usage, Verification
 
@@ -43,6 +42,8 @@ class Setup(BaseModel):
     model: str | None
     base_url: str | None
     approve: bool = False
+    dialect: str = ""
+    """The one that the conversation is in, also where the settings leave it open."""
 
     @classmethod
     def read(cls, folder: Path) -> Setup:
@@ -59,12 +60,9 @@ class Setup(BaseModel):
 class Chat:
     """One conversation. Open it with `Chat.open`; each method is one thing that a person can ask for."""
 
-    def __init__(self, folder: Path, setup: Setup, model: Model, box: Sandbox, dialect: Dialect, graph: Any) -> None:
-        self.folder, self.setup, self.model, self.box = folder, setup, model, box
-        self._dialect, self._graph = dialect, graph
-        self.chosen = ""
-        """What `--dialect auto` chose, and why."""
-        self._prompt = checked_prompt(setup.settings)
+    def __init__(self, folder: Path, setup: Setup, agent: Agent, graph: Any) -> None:
+        self.folder, self.setup, self.agent = folder, setup, agent
+        self._prompt, self._graph = agent.prompt, graph
         self._kernel = AsyncExitStack()
         self._session: Session | None = None
 
@@ -72,16 +70,13 @@ class Chat:
     @asynccontextmanager
     async def open(cls, folder: Path, setup: Setup, endpoint: Endpoint, client: ClientSettings) -> AsyncIterator[Chat]:
         """The chat in `folder`, gone on with if it is there. Raises `ToraError` or `SandboxError`."""
-        settings = setup.settings
+        known = setup.dialect if setup.settings.dialect == "auto" else ""
         async with AsyncExitStack() as stack:
-            limits = Limits(cell_seconds=settings.cell_seconds)
-            box = await stack.enter_async_context(Sandbox(limits, isolation=settings.isolation))
-            model = await stack.enter_async_context(open_model(endpoint, client))
-            dialect, why = await choose_dialect(settings.dialect, model)
+            agent = await stack.enter_async_context(open_agent(setup.settings, endpoint, client, known))
+            setup = setup.model_copy(update={"dialect": agent.dialect.name})
             stack.callback(_create(folder, setup).close)
             saver = await stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(folder / "steps.sqlite")))
-            chat = cls(folder, setup, model, box, dialect, build_graph(saver))
-            chat.chosen = told(settings.dialect, dialect.name, why)
+            chat = cls(folder, setup, agent, build_graph(saver))
             stack.push_async_callback(chat.drop_kernel)
             yield chat
 
@@ -132,16 +127,22 @@ class Chat:
 
     async def ask_check(self) -> Verification:
         """Have the model write a check of the newest answer, for `run_check`. Raises `UsageError` if there is none."""
-        problem, (answer, _) = await self.problem(), _newest_answer(await self.steps())
+        problem, steps = await self.problem(), await self.steps()
+        answer, _ = _newest_answer(steps)
         if answer is None or problem is None:
             raise UsageError("there is no answer to verify yet")
-        ctx = await self._context(stream=False)
+        answered = max(i for i, step in enumerate(steps) if step["kind"] == "answer")
+        asked = [step["text"] for step in since_restart(steps[:answered]) if step["kind"] == "request" and asks(step)]
+        async with self._kernel_kept():
+            ctx = await self._context(stream=False)
         ctx = replace(ctx, prompt=ctx.prompt.model_copy(update={"check": ctx.prompt.check or "check"}))
-        return await verification.ask(problem, answer, None, ctx.settings.max_tokens, ctx)
+        return await verification.ask("\n\n".join([problem, *asked]), answer, None, ctx.settings.max_tokens, ctx)
 
     async def run_check(self, asked: Verification) -> Verification:
         """Run it in a kernel of its own."""
-        check = await verification.run(asked, worked(await self.steps()), await self._context(stream=False))
+        async with self._kernel_kept():
+            ctx = await self._context(stream=False)
+        check = await verification.run(asked, worked(await self.steps()), ctx)
         await self._add(check)
         return check
 
@@ -153,7 +154,8 @@ class Chat:
         shown = cut_middle(result.text, self.setup.settings.output_chars) or "(no output)"
         if result.state_lost:
             shown += f"\n{render(self._prompt.notes.lost, before=result.lost_before)}"
-        text = f"I ran this code:\n```python\n{code}\n```\n{render(self._prompt.output, output=shown)}"
+        output = render(self._prompt.output, output=shown)
+        text = render(chat_texts()["ran"], code=fenced(code), output=output)
         if await self.problem() is not None:
             await self._add(Request(at=at, seconds=result.seconds, text=text, code=code))
         return result
@@ -173,10 +175,10 @@ class Chat:
             problem_id="chat",
             problem=problem,
             prompt=self._prompt.name,
-            dialect=self._dialect.name,
-            image=self.box.image,
-            model=self.model.reported or self.model.name,
-            fingerprint=self.model.fingerprint,
+            dialect=self.agent.dialect.name,
+            image=self.agent.box.image,
+            model=self.agent.model.reported or self.agent.model.name,
+            fingerprint=self.agent.model.fingerprint,
             started=self.setup.created,
             seconds=sum(step["seconds"] for step in steps),
             settings=self.setup.settings.model_dump(),
@@ -217,9 +219,17 @@ class Chat:
         return await self._graph.aget_state(_CONFIG)
 
     async def _add(self, step: Step) -> None:
-        """Append a step of a person's own. What was stopped before it goes on with the model's next reply."""
-        node = START if await self.unfinished() else "answer"
-        update = {"steps": [step.model_dump(mode="json")], "pending": []}
+        """Append a step of a person's own.
+
+        What was stopped before it goes on: after a message with the model's next reply, else where it was.
+        """
+        stopped, steps = await self.unfinished(), await self.steps()
+        node = START if stopped else "answer"
+        update: dict[str, Any] = {"steps": [step.model_dump(mode="json")]}
+        if isinstance(step, Request):
+            update["pending"] = []
+        elif stopped and steps[-1]["kind"] == "code":
+            update["steps"].append(steps[-1])  # which an output follows in any case
         await self._graph.aupdate_state(_CONFIG, update, as_node=node)
 
     def _age(self) -> float:
@@ -229,11 +239,11 @@ class Chat:
 
     async def _context(self, *, stream: bool) -> Context:
         return Context(
-            self.model,
+            self.agent.model,
             await self._open_kernel(),
-            self.box.session,
+            self.agent.box.session,
             self._prompt,
-            self._dialect,
+            self.agent.dialect,
             self.setup.settings,
             stream,
             approve=self.setup.approve,
@@ -243,7 +253,7 @@ class Chat:
     async def _open_kernel(self) -> Session:
         """The solution's kernel, made again from the cells that were run where there is none."""
         if self._session is None:
-            session = await self._kernel.enter_async_context(self.box.session())
+            session = await self._kernel.enter_async_context(self.agent.box.session())
             for code in cells_run(await self.steps()):
                 await session.run(code)
             self._session = session

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.text import Text
 
+from prompts.sets import chat_texts
 from sandbox import SandboxError
 from tora_agent.agent import checked_prompt
 from tora_agent.chat.conversation import Chat, Setup
@@ -52,8 +53,8 @@ def chat_command(given: dict[str, Any], console: Console) -> int:
         opened = Chat.open(folder, setup, endpoint, client)
         with console.status("starting the model and the sandbox"):
             chat = runner.run(opened.__aenter__())
-        if chat.chosen:
-            console.print(Text(chat.chosen, "dim"), soft_wrap=True)
+        if chosen := chat.agent.chosen:
+            console.print(Text(chosen, "dim"), soft_wrap=True)
         try:
             _Loop(chat, runner, console).serve()
         finally:
@@ -151,10 +152,8 @@ class _Loop:
 
     def _refusal(self) -> str:
         """Ask about the code that was shown last: "" to run it, else what to tell the model."""
-        answer = self._read("run this code? [Y/n, or what to tell the model] ").strip()
-        return {"": "", "y": "", "yes": "", "n": "Do not run that code.", "no": "Do not run that code."}.get(
-            answer.lower(), answer
-        )
+        answer, no = self._read("run this code? [Y/n, or what to tell the model] ").strip(), chat_texts()["refused"]
+        return {"": "", "y": "", "yes": "", "n": no, "no": no}.get(answer.lower(), answer)
 
     def _refusal_of_check(self, code: str) -> str:
         """Show a check and ask about it: "" to run it."""

@@ -10,6 +10,11 @@ import typer
 from tora_agent.cli.app import app, console, examples, standard_input
 from tora_agent.cli.options import Data, Given, LogDir, RunName, calling, solving, taking, voting
 
+_BENCHMARK = (
+    "sample, math500, or a .jsonl file of your own, with problem, answer and unique_id on each line, and maybe "
+    "subject, level (an integer) and solution."
+)
+
 
 @app.command(
     short_help="Evaluate a model on a benchmark; resume a run.",
@@ -17,12 +22,13 @@ from tora_agent.cli.options import Data, Given, LogDir, RunName, calling, solvin
         "tora eval sample --limit 5",
         "tora eval math500 --prompt csv --model gpt-4o --limit 100",
         "tora eval math500 --data math500.jsonl --samples 4 --temperature 0.7",
+        "tora eval mine.jsonl",
         "tora eval --resume last",
     ),
 )
 @taking(solving, calling, voting)
 def eval(
-    benchmark: Annotated[str | None, typer.Argument(help="sample or math500.")] = None,
+    benchmark: Annotated[str | None, typer.Argument(help=_BENCHMARK)] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first N problems.")] = None,
     spread: Annotated[
         int | None, typer.Option(help="Draw the problems from all subjects and levels, with this seed.")
@@ -121,7 +127,10 @@ def compare(
     second: Annotated[str, typer.Argument(metavar="B", help="Another.")],
     log_dir: LogDir = Path("runs"),
 ) -> None:
-    """Compare two runs on the problems that both have: difference, interval, McNemar's test, flipped problems."""
+    """Compare two runs on the problems that both have: difference, interval, McNemar's test, flipped problems.
+
+    It also says what the two were made with that is not the same: settings, prompt, data, model, versions.
+    """
     from evals.comparison import compare_command
     from evals.runs import Run
     from evals.runs.run import find_run

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tora_agent.cli.app import app, console, examples
-from tora_agent.cli.options import Given, LogDir, RunName, solving, taking
+from tora_agent.cli.options import Given, LogDir, RunName, calling, solving, taking
 
 
 @app.command(
@@ -203,7 +203,7 @@ def export(
         "tora fork runs/mine geometry/7 --sample 2 --at 6 --temperature 0.7 --seed 5",
     ),
 )
-@taking(solving)
+@taking(solving, calling)
 def fork(
     run: RunName,
     id: Annotated[str, typer.Argument(help="A problem's id, or its end.")],
@@ -215,8 +215,8 @@ def fork(
 ) -> None:
     """Go on from a step of a recorded sample: its earlier cells are run again, then the model is asked anew.
 
-    Model, prompt set and settings are the run's own where not given. The outcome is graded and written as a run of its
-    own, which names its parent.
+    Model, prompt set and settings are the run's own where not given, whatever the default that stands below: those are
+    of a new run. The outcome is graded and written as a run of its own, which names its parent.
     """
     from evals.forking import fork_command
     from evals.runs import Run

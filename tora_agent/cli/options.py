@@ -89,7 +89,7 @@ RunName = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
-        help="A run: a path, a name under the log directory, or last, the newest one by the time in its name.",
+        help="A run: a path, a name under the log directory, or last, the newest one.",
     ),
 ]
 
