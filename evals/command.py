@@ -38,7 +38,7 @@ def eval_command(given: dict[str, Any], console: Console) -> int:
     was = Run.read(resume) if resume else None
     plan = _plan(given, was)
     checked_prompt(plan.settings)
-    endpoint = choose_endpoint(plan.model, plan.base_url)
+    endpoint = choose_endpoint(plan.model, plan.base_url, plan.client)
     benchmark = load_benchmark(plan.benchmark, plan.data)
     if benchmark.warning:
         console.print(f"warning: {benchmark.warning}", style="yellow", markup=False)

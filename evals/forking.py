@@ -55,8 +55,8 @@ def fork_command(run: Run, given: dict[str, Any], console: Console) -> Run:
     manifest = run.manifest
     same_server = given["model"] is None and given["base_url"] is None
     model = given["model"] if given["model"] or manifest.imported else manifest.model
-    endpoint = choose_endpoint(model, manifest.base_url if same_server else given["base_url"])
     client = client_settings(given)
+    endpoint = choose_endpoint(model, manifest.base_url if same_server else given["base_url"], client)
     if not client.replay_only:
         fetch_if_embedded(endpoint)
     fork = Fork(run, trajectory, model_call_at(trajectory, given["at"]), settings, endpoint, client)

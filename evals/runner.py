@@ -148,7 +148,7 @@ class _Worker:
                 grades[key] = await self._grade(trajectory)
             await self.election.add(trajectory, grades[key])
         # What unfinished samples spent is known where the run was not killed.
-        self.agent.model.spending.spent = max(self.run.manifest.spent, logged, key=lambda usage: usage.prompt_tokens)
+        self.agent.model.spending.spent += max(self.run.manifest.spent, logged, key=lambda usage: usage.prompt_tokens)
         return list(grades.values())
 
     def note_spending(self) -> None:

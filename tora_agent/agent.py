@@ -190,7 +190,8 @@ async def solve_async(
     ...) in place of `settings`. Raises `ToraError` or `SandboxError`, each with one line that says what to do.
     """
     problem = checked_problem(problem)
-    async with open_agent(settings or checked_settings(options), choose_endpoint(model, base_url), client) as agent:
+    endpoint = choose_endpoint(model, base_url, client)
+    async with open_agent(settings or checked_settings(options), endpoint, client) as agent:
         if on_event and agent.chosen:
             on_event({"note": agent.chosen})
         trajectory = await agent.rollout(problem, on_event=on_event)

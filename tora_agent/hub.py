@@ -9,20 +9,20 @@ import urllib.request
 PROBE_SECONDS = 5.0
 
 
-def hub_answers() -> bool:
-    """Whether the hub (HF_ENDPOINT, through HTTPS_PROXY if set) answers, and HF_HUB_OFFLINE does not forbid it.
+def offline_without_hub() -> bool:
+    """Set HF_HUB_OFFLINE for this process unless the hub (HF_ENDPOINT, through HTTPS_PROXY if set) answers.
 
-    Where it does not, HF_HUB_OFFLINE is set, so that the hub's libraries, imported later, look in their caches only.
+    Then the hub's libraries, imported later, look in their caches only. Returns whether it is set now.
     """
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
-        return False
+        return True
     try:
         address = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
         request = urllib.request.Request(address, method="HEAD")
         urllib.request.urlopen(request, timeout=PROBE_SECONDS).close()
     except urllib.error.HTTPError:
-        return True
+        return False
     except (OSError, ValueError):
         os.environ["HF_HUB_OFFLINE"] = "1"
-        return False
-    return True
+        return True
+    return False

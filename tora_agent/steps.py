@@ -103,7 +103,7 @@ class Reasoning(_Step):
     text: str
     call: ModelCall
     cut: str = ""
-    """Text after the code block, which was not used."""
+    """Text after the code block, or from the first block on beside tool calls, which was not used."""
     left: Budget | None = None
     """The budget before the call."""
 

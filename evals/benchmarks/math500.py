@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from evals.benchmarks.base import Row, math_problem
 from tora_agent.errors import UsageError
-from tora_agent.hub import hub_answers
+from tora_agent.hub import offline_without_hub
 
 EXPECTED = 500
 REPO = "HuggingFaceH4/MATH-500"
@@ -15,7 +15,7 @@ problem = math_problem
 
 def rows() -> tuple[str, Iterator[tuple[str, Row]]]:
     """The source in words, and its rows with their places, from the Hugging Face hub or its cache."""
-    hub_answers()  # before the import: without a hub, `datasets` must be told to look in its cache only
+    offline_without_hub()  # before the import, which is when `datasets` looks
     import datasets
     import httpx2
 

@@ -11,10 +11,13 @@ from evals.runs import Run
 from tests.conftest import script
 from tests.evals.making import jsonl, row
 from tests.evals.running import Done, serving, tora_in
+from tora_agent.agent import solve_async
+from tora_agent.model import ClientSettings
+from tora_agent.model.scripted import ScriptedServer
 from tora_agent.steps import Output, Reasoning, Trajectory
 
-LONG = "word " * 200_000
-"""1 MB without a box."""
+LONG = "word" * 250_000
+"""1 MB without a box, and without a space: to the scripted model, one token."""
 UNICODE = 'print("∑ π ≈ 3.14 · 数学 · 😀", len("naïve"))'
 TURNS: dict[str, list[Any]] = {
     # What passes is tried again, and the answer counts.
@@ -27,7 +30,7 @@ TURNS: dict[str, list[Any]] = {
     "html_error": [{"content": r"\boxed{1}", "fault": "html_error", "times": 1}],
     # What the model itself does wrong is its own failure.
     "empty": [{"fault": "empty"}],
-    "long": [LONG],
+    "long": [{"content": LONG, "finish_reason": "length"}],
     "only_reasoning": [{"content": "", "reasoning": r"I think it is \boxed{1}."}],
     "truncated": [{"content": r"It might be \boxed{1}, or", "finish_reason": "length"}],
     "unclosed_cut": [{"content": "```python\nprint(1)\n", "finish_reason": "length"}],
@@ -100,4 +103,24 @@ def test_a_block_within_a_text_is_no_code(made: tuple[Done, Any]) -> None:
 
 def test_a_long_reply_is_logged_whole(made: tuple[Done, Any]) -> None:
     (first, *_) = (step for step in made[1]["long"][0].steps if isinstance(step, Reasoning))
-    assert first.call.finish_reason == "length"
+    assert (len(first.call.raw), len(first.text)) == (1_000_000, 1_000_000)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("fault", ["stall", "cut_stream", "malformed_json"])
+async def test_a_stream_that_breaks_is_begun_anew(engine: object, fault: str) -> None:
+    said = r"It is surely \boxed{1}."
+    shown: list[str | None] = []
+
+    def show(event: dict[str, Any]) -> None:
+        if "text" in event:
+            shown.append(event["text"])
+
+    async with ScriptedServer(
+        script({"match": "", "turns": [{"content": said, "fault": fault, "times": 1}]})
+    ) as server:
+        client = ClientSettings(first_wait=0.01, silence_seconds=0.5)
+        known = {"model": "scripted", "base_url": server.base_url, "prompt": "tora", "shots": 0}
+        solution = await solve_async("1 + 0?", client=client, on_event=show, **known)
+    assert solution.answer == "1"
+    assert "".join(piece or "|" for piece in shown).split("|") == ["It is", said]

@@ -133,7 +133,7 @@ def test_a_fork_is_paid_for_limited_and_replayed_as_a_run_is(tora: Tora, tmp_pat
         done = tora(*known, "--price", "1,2", "--cassette", "tape", env={"OPENAI_API_KEY": "k"})
         assert done.returncode == 0, done.stderr
         ended = tora(*known, "--max-tokens-total", "1", env={"OPENAI_API_KEY": "k"})
-        assert ended.returncode == 2 and "the budget is spent" in ended.stderr
+        assert ended.returncode == 2 and "the budget of 1 tokens is spent" in ended.stderr
     again = tora(*known, "--cassette", "tape", "--replay-only")
     assert again.returncode == 0, again.stderr
     made = [Run.read(each) for each in (tmp_path / "runs").iterdir() if each.name != "p"]

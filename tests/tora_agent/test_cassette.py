@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from tests.conftest import script
 from tests.evals.making import jsonl, row
-from tests.evals.running import serving, tora_in
-from tests.tora_agent.test_client import ask, scripted
-from tora_agent.errors import ModelRefused, UsageError
+from tests.evals.running import serving as serving_apart
+from tests.evals.running import tora_in
+from tests.tora_agent.test_client import answering, ask, refusal, scripted, serving, whole
+from tora_agent.dialects.probe import choose_dialect
+from tora_agent.errors import ContextFull, ModelError, ModelUnavailable, UsageError
 from tora_agent.model import ClientSettings, Endpoint, Model, open_model
 
 pytestmark = pytest.mark.anyio
@@ -45,8 +48,48 @@ async def test_without_a_network(tmp_path: Path) -> None:
     async with client_for(server.base_url, tmp_path, replay_only=True) as model:
         assert await ask(model) == first
         assert (model.reported, model.fingerprint) == (first.model, first.fingerprint)
-        with pytest.raises(ModelRefused, match="has no reply to this request"):
+        with pytest.raises(ModelUnavailable, match="has no reply to this request"):
             await ask(model, seed=99)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"), [("the prompt is too long", ContextFull), ("the request has no tools here", ModelError)]
+)
+async def test_a_refusal_is_one_again_without_a_network(tmp_path: Path, words: str, kind: type[ModelError]) -> None:
+    answers = iter([refusal(400, words), refusal(400, words), whole("better")])
+    async with serving(answering(lambda: next(answers))) as served:
+        async with client_for(served.base_url, tmp_path) as model:
+            for _ in range(2):  # asked again, as long as there is somebody to ask
+                with pytest.raises(kind):
+                    await ask(model)
+        async with client_for(served.base_url, tmp_path, replay_only=True) as model:
+            with pytest.raises(ModelError, match=words) as caught:
+                await ask(model)
+        async with client_for(served.base_url, tmp_path) as model:
+            assert (await ask(model)).raw == "better"
+    assert (type(caught.value), len(served.requests)) == (kind, 3)
+    async with client_for(served.base_url, tmp_path, replay_only=True) as model:
+        assert (await ask(model)).raw == "better"
+
+
+async def test_a_passing_fault_is_not_kept(tmp_path: Path) -> None:
+    async with scripted({"fault": "server_error"}) as server, client_for(server.base_url, tmp_path) as model:
+        with pytest.raises(ModelUnavailable):
+            await ask(model)
+    assert kept_in(tmp_path) == []
+
+
+async def test_what_auto_was_told_is_in_the_cassette(tmp_path: Path) -> None:
+    async def chat(request: web.Request) -> web.StreamResponse:
+        return refusal(400, "no tools here") if "tools" in await request.json() else whole("1, 2")
+
+    async with serving(chat) as served, client_for(served.base_url, tmp_path) as model:
+        first = await choose_dialect("auto", model)
+    async with client_for(served.base_url, tmp_path, replay_only=True) as model:
+        assert await choose_dialect("auto", model) == first
+    async with client_for(served.base_url, tmp_path / "another", replay_only=True) as model:
+        with pytest.raises(ModelUnavailable, match="has no reply"):
+            await choose_dialect("auto", model)
 
 
 async def test_the_only_model_of_an_endpoint_is_remembered(tmp_path: Path) -> None:
@@ -95,7 +138,7 @@ def test_an_evaluation_repeats_without_server_and_key(engine: object, tmp_path: 
     jsonl(tmp_path / "own.jsonl", row(1), row(2))
     turns = ["Look.\n```python\nprint(7 - 6)\n```", r"So \boxed{1}."]
     known = ("eval", "sample", "--data", "own.jsonl", "--model", "scripted", "--cassette", "tape")
-    with serving(script({"match": "What is", "turns": turns})) as server:
+    with serving_apart(script({"match": "What is", "turns": turns})) as server:
         address = ("--base-url", server.base_url)
         first = tora_in(tmp_path, *known, *address, OPENAI_API_KEY="k")
     again = tora_in(tmp_path, *known, *address, "--replay-only")
@@ -103,6 +146,36 @@ def test_an_evaluation_repeats_without_server_and_key(engine: object, tmp_path: 
     runs = sorted((tmp_path / "runs").iterdir())
     replies = [[step["call"] for step in steps(run) if "call" in step] for run in runs]
     assert len(runs) == 2 and replies[0] == replies[1] and len(replies[0]) == 4
+
+
+def test_openais_own_model_repeats_without_address_and_key(engine: object, tmp_path: Path) -> None:
+    jsonl(tmp_path / "own.jsonl", row(1))
+    solving = ("solve", "1 + 0?", "--prompt", "tora", "--samples", 2)
+    evaluating = ("eval", "sample", "--data", "own.jsonl")
+    known = ("--shots", 0, "--model", "gpt-4o", "--cassette", "tape")
+    with serving_apart(script({"match": "", "turns": [r"So \boxed{1}."]})) as server:
+        for command in (solving, evaluating):
+            done = tora_in(tmp_path, *command, *known, "--base-url", server.base_url)
+            assert done.status == 0, done.out + done.err
+    forking = ("fork", "last", "own/1", "--at", 0)
+    for command in (solving, solving[:-2], evaluating, forking):
+        done = tora_in(tmp_path, *command, *known, "--replay-only")
+        assert done.status == 0, done.out + done.err
+
+
+def test_a_reply_that_is_missing_costs_its_own_sample_alone(engine: object, tmp_path: Path) -> None:
+    jsonl(tmp_path / "one.jsonl", row(1))
+    jsonl(tmp_path / "two.jsonl", row(1), row(2, problem="Another: what is 1 + 1?"))
+    known = ("eval", "sample", "--model", "scripted", "--cassette", "tape", "--shots", 0)
+    with serving_apart(script({"match": "", "turns": [r"So \boxed{1}."]})) as server:
+        address = ("--base-url", server.base_url)
+        assert tora_in(tmp_path, *known, *address, "--data", "one.jsonl").status == 0
+    done = tora_in(tmp_path, *known, *address, "--data", "two.jsonl", "--replay-only")
+    assert (done.status, "1 x the cassette tape has no reply" in done.out) == (3, True), done.out + done.err
+    (tmp_path / "empty").mkdir()
+    known = tuple("empty" if each == "tape" else each for each in known)
+    none = tora_in(tmp_path, *known, *address, "--data", "two.jsonl", "--replay-only")
+    assert (none.status, none.err.startswith("tora: the cassette empty has no reply")) == (2, True), none.out + none.err
 
 
 def steps(run: Path) -> list[dict[str, object]]:

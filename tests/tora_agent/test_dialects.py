@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from evals.exporting.sft import chat
+from evals.runs import Run
 from prompts import load_prompt
 from sandbox import Sandbox
 from tests.conftest import model_at, script
@@ -18,13 +20,13 @@ from tests.evals.running import tora_in
 from tests.tora_agent.test_client import ask, serving
 from tora_agent.agent import Agent, Problem
 from tora_agent.conversation import EMPTY
-from tora_agent.dialects import DIALECTS
+from tora_agent.dialects import DIALECTS, Sent
 from tora_agent.dialects.probe import choose_dialect
 from tora_agent.errors import ModelUnavailable
 from tora_agent.model import ClientSettings, Model
 from tora_agent.model.scripted import ScriptedServer
 from tora_agent.settings import AgentSettings
-from tora_agent.steps import Output, Reasoning, Retry, Trajectory
+from tora_agent.steps import ModelCall, Output, Reasoning, Retry, ToolCall, Trajectory, Usage
 
 pytestmark = pytest.mark.anyio
 QUESTION = "What is six times seven?"
@@ -144,6 +146,52 @@ async def test_a_call_that_cannot_be_read_is_told_so(box: Sandbox, call: dict[st
     assert made.steps[0].call.tool_calls[0].arguments == call["arguments"]
 
 
+async def test_one_unreadable_call_of_several_is_told_and_none_is_run(box: Sandbox) -> None:
+    calls = ["x = 6", {"arguments": '{"code": 1'}, "print(x * 7)"]
+    said = {"content": r"It may be \boxed{41}.", "tool_calls": calls}
+    made, requests = await rollout(box, "tools", said, {"tool_calls": ["print(42)"]}, r"So \boxed{42}.")
+    kinds = ["reasoning", "retry", "reasoning", "code", "output", "reasoning", "answer"]
+    assert ([step.kind for step in made.steps], made.answer) == (kinds, "42")
+    assert [message["content"] for message in requests[1]["messages"][-2:]] == [said["content"], made.steps[1].text]
+
+
+def test_of_a_reply_that_was_cut_the_whole_calls_are_run() -> None:
+    calls = [ToolCall(name="python", arguments=each) for each in ('{"code": "x = 6"}', '{"code": "pri')]
+    call = ModelCall(raw="", tool_calls=calls, finish_reason="length", usage=Usage(), seconds=0)
+    turn = DIALECTS["tools"].read(call, load_prompt("tora"))
+    assert (turn.codes, turn.unreadable) == (("x = 6",), False)
+
+
+@pytest.mark.parametrize(
+    "prose",
+    [
+        block("print(1)", "I plan this.") + "\nThen I call.",
+        "I plan this.\n```py\nprint(1)\n```",
+        "I plan this.\n```python\nprint(1)",
+        "I plan this.\n```output\n9\n```\n  ```python\n  print(1)\n  ```",
+    ],
+)
+async def test_what_was_called_goes_back_and_no_block_of_the_prose(box: Sandbox, prose: str) -> None:
+    calls = {"content": prose, "tool_calls": ["x = 6", "print(x * 7)"]}
+    made, requests = await rollout(box, "tools", calls, r"So \boxed{42}.")
+    assert [step.text for step in made.steps if isinstance(step, Output)] == ["(no output)", "42"]
+    exported = chat(made, DIALECTS["tools"])["messages"]
+    for sent in (requests[1]["messages"], exported):
+        said = [message for message in sent if message.get("tool_calls")]
+        assert [code_of(call) for each in said for call in each["tool_calls"]] == ["x = 6", "print(x * 7)"]
+        assert said[0]["content"].startswith("I plan this.") and "print(1)" not in said[0]["content"]
+    (first, *_) = (step for step in made.steps if isinstance(step, Reasoning))
+    assert "print(1)" in first.cut and "print(1)" not in first.text
+
+
+async def test_a_quoted_block_is_not_sent_back_as_the_call(box: Sandbox) -> None:
+    quoted = "````text\n```python\nprint(1)\n```\n````"
+    made, requests = await rollout(box, "tools", block("print(6 * 7)", quoted), r"So \boxed{42}.")
+    assert made.answer == "42"
+    said = requests[1]["messages"][-2]
+    assert (said["content"], code_of(said["tool_calls"][0])) == (quoted, "print(6 * 7)")
+
+
 async def test_calls_that_can_never_be_read_come_to_no_answer(box: Sandbox) -> None:
     made, _ = await rollout(box, "tools", {"tool_calls": [{"arguments": '{"code": print(42'}]}, max_rounds=3)
     assert (made.answer, made.failure, made.usage.calls) == (None, "out_of_rounds", 3)
@@ -192,6 +240,23 @@ async def test_a_stop_within_a_thought_is_not_sent_again() -> None:
         call = await ask(model, stop=("```output",))
         assert [request.get("stop") for request in server.requests] == [["```output"], None]
     assert (call.raw, call.asked and call.asked.stop) == (turn, [])
+    # The first reply was paid for, too.
+    assert (call.usage.calls, model.spending.spent.calls) == (1, 2)
+
+
+async def test_fence_says_once_where_an_endpoint_cannot_go_on_within_a_turn(caplog: pytest.LogCaptureFixture) -> None:
+    async def chat(request: web.Request) -> web.StreamResponse:
+        if "continue_final_message" in await request.json():
+            said = "continue_final_message: Extra inputs are not permitted; add_generation_prompt: not permitted"
+            return web.json_response({"error": {"message": said}}, status=422)
+        return reply("six")
+
+    begun = Sent([{"role": "user", "content": "?"}, {"role": "assistant", "content": "five,"}], continued=True)
+    async with serving(chat) as served, Model(served.endpoint(), ClientSettings(first_wait=0.01)) as model:
+        calls = [await model.complete(begun, max_tokens=9, temperature=0, seed=0) for _ in range(2)]
+    assert [call.asked and call.asked.continued for call in calls] == [False, False]
+    assert len(served.requests) == 3
+    assert [record.message for record in caplog.records if "--dialect fence" in record.message] == [caplog.messages[0]]
 
 
 @pytest.mark.parametrize("wanted", [True, False])
@@ -240,6 +305,12 @@ CALL = {"id": "1", "type": "function", "function": {"name": "python", "arguments
             "turns",
             "no tools here.*does not continue a turn .*last role must be user",
         ),
+        (
+            web.json_response({"error": {"message": "tools param requires --jinja flag"}}, status=500),
+            web.json_response({"error": {"message": "Cannot continue: roles must alternate"}}, status=500),
+            "turns",
+            "takes no tools .*does not continue a turn ",
+        ),
     ],
 )
 async def test_auto_asks_the_endpoint(tools: web.Response, continued: web.Response, chosen: str, why: str) -> None:
@@ -253,7 +324,7 @@ async def test_auto_asks_the_endpoint(tools: web.Response, continued: web.Respon
     assert why.split(".*")[0] in said and why.split(".*")[-1] in said
 
 
-@pytest.mark.parametrize("fault", ["rate_limit", "stall"])
+@pytest.mark.parametrize("fault", ["rate_limit", "stall", "server_error", "html_error", "malformed_json"])
 async def test_auto_takes_no_passing_fault_for_an_inability(fault: str) -> None:
     async with (
         ScriptedServer(script({"match": "", "turns": [{"fault": fault}]})) as server,
@@ -274,7 +345,12 @@ def test_auto_says_what_it_chose_and_why(engine: object, tmp_path: Path) -> None
     turns = [{"match": "Use the tool", "turns": ["54173879"]}, {"match": "Count", "turns": ["1, 2"]}]
     with serving_apart(script(*turns, {"match": "", "turns": [r"So \boxed{1}."]})) as server:
         where = ("--base-url", server.base_url, "--model", "scripted", "--dialect", "auto", "--shots", 0)
-        said = "dialect turns: the model called no tool when told to; the endpoint begins a new turn"
+        why = "the model called no tool when told to; the endpoint begins a new turn"
+        said = f"dialect turns: {why}"
         for command in (("solve", "1?", "--prompt", "tora"), ("eval", "sample", "--data", "own.jsonl")):
             done = tora_in(tmp_path, *command, *where)
             assert (done.status, said in " ".join(done.out.split())) == (0, True), done.out + done.err
+    (run,) = (tmp_path / "runs").iterdir()
+    manifest = Run.read(run).manifest
+    assert (manifest.dialect, manifest.dialect_reason.startswith(why)) == ("turns", True)
+    assert manifest.spent.calls == 3  # two of them to choose the dialect

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tora_agent.errors import UsageError
-from tora_agent.model import Endpoint, choose_endpoint
+from tora_agent.model import ClientSettings, Endpoint, choose_endpoint
 
 KEY = "a-made-up-key-that-must-not-show"
 HERE, THERE = "http://127.0.0.1:8000/v1", "https://models.example/v1"
@@ -14,7 +16,7 @@ HERE, THERE = "http://127.0.0.1:8000/v1", "https://models.example/v1"
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An environment that names no model."""
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "TORA_MODEL"):
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "TORA_MODEL", "TORA_LOCAL_MODEL"):
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
 
@@ -39,6 +41,9 @@ EMBEDDED = ("", None, None, True)
         (None, None, {"TORA_MODEL": "local:a.gguf"}, ("a.gguf", None, None, True)),
         ("local", HERE, {"OPENAI_API_KEY": KEY}, EMBEDDED),
         ("local", None, {"TORA_MODEL": "m", "OPENAI_BASE_URL": HERE, "OPENAI_API_KEY": KEY}, EMBEDDED),
+        (None, None, {"TORA_LOCAL_MODEL": "a.gguf"}, ("a.gguf", None, None, True)),
+        ("local", None, {"TORA_LOCAL_MODEL": "a.gguf"}, ("a.gguf", None, None, True)),
+        ("local:b.gguf", None, {"TORA_LOCAL_MODEL": "a.gguf"}, ("b.gguf", None, None, True)),
         # An endpoint by its address.
         (None, HERE, {}, ("", HERE, None, False)),
         ("m", HERE, {}, ("m", HERE, None, False)),
@@ -95,6 +100,14 @@ def test_what_does_not_fit_together_is_refused_in_one_line(
         choose_endpoint(model, base_url)
     assert "\n" not in str(caught.value)
     assert KEY not in str(caught.value)
+
+
+def test_replaying_needs_no_key() -> None:
+    replay = ClientSettings(cassette=Path("tape"), replay_only=True)
+    assert chosen(choose_endpoint("m", None, replay)) == ("m", None, None, False)
+    assert chosen(choose_endpoint(None, None, replay)) == EMBEDDED
+    with pytest.raises(UsageError, match="needs an endpoint"):
+        choose_endpoint("m", None, ClientSettings(cassette=Path("tape")))
 
 
 def test_the_key_is_in_no_text_of_an_endpoint() -> None:

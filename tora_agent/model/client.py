@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from typing import TYPE_CHECKING, Any, Self
@@ -11,14 +12,23 @@ import aiohttp
 import openai
 
 from tora_agent.answers import spoken
-from tora_agent.errors import ModelRefused, ModelUnavailable
-from tora_agent.model.cassette import Cassette
+from tora_agent.errors import ContextFull, ModelError, ModelRefused, ModelUnavailable
+from tora_agent.model.cassette import Cassette, Refusal
 from tora_agent.model.endpoint import Endpoint
 from tora_agent.model.pace import Pace
 from tora_agent.model.reply import CutReply, OnText, read_stream, read_whole, without_echo
 from tora_agent.model.settings import ClientSettings
 from tora_agent.model.spending import Spending
-from tora_agent.model.trouble import PATIENCE, explain, fewer_tokens, retry_after, said, unwanted, wants_thought
+from tora_agent.model.trouble import (
+    PATIENCE,
+    by_its_code,
+    explain,
+    fewer_tokens,
+    retry_after,
+    said,
+    unwanted,
+    wants_thought,
+)
 from tora_agent.steps import Asked, ModelCall
 
 if TYPE_CHECKING:
@@ -28,7 +38,9 @@ OPENAI = "https://api.openai.com/v1"
 CONNECT_SECONDS = 10.0
 _CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
 """What makes vLLM and SGLang go on with the last message; llama.cpp does so by itself."""
-_OPTIONAL = ("stop", "temperature", "seed", "max_tokens", "continue_final_message", "add_generation_prompt")
+_STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
+_OPTIONAL = ("stop", "temperature", "seed", "max_tokens", "stream_options", *_CONTINUE)
+_LOG = logging.getLogger(__name__)
 
 
 class Model:
@@ -41,6 +53,8 @@ class Model:
         self.reported = ""
         """The model's id as the server's replies give it."""
         self.fingerprint = ""
+        self._ends_thoughts = False
+        """Whether it has ended a thought that it had not begun: its chat template writes the <think>."""
         self.spending = Spending(self.settings)
         self._pace = Pace()
         self._cassette = Cassette(self.settings.cassette) if self.settings.cassette else None
@@ -90,6 +104,10 @@ class Model:
                 "address right (--base-url, OPENAI_BASE_URL)?"
             ) from error
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
+            # A key may be for chats alone, without the scope for this: the first chat will tell.
+            scopes = isinstance(error, openai.PermissionDeniedError) or "scope" in str(error).lower()
+            if self.endpoint.model and scopes:
+                return []
             raise self._explain(error) from error
         except (openai.OpenAIError, ValueError, AttributeError, TypeError):
             return []  # not every server lists its models, and some send a web page instead
@@ -114,19 +132,31 @@ class Model:
         up), `ContextFull`, or `ModelError` for a bad request.
         """
         request = _request(self.name, sent) | {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
-        if self._cassette and (kept := self._cassette.find(request)):
+        kept = self._cassette.find(request) if self._cassette else None
+        if isinstance(kept, ModelCall):
             self._note(kept)
             if on_text:
                 on_text(kept.raw)
             return kept
         if self._cassette and self.settings.replay_only:
             folder = self._cassette.folder
-            raise ModelRefused(f"the cassette {folder} has no reply to this request; go on without --replay-only")
+            if kept:
+                raise kept.error
+            raise ModelUnavailable(f"the cassette {folder} has no reply to this request; go on without --replay-only")
         begun = sent.messages[-1]["content"] if sent.continued else ""
         on_text = without_echo(on_text, begun) if on_text and begun else on_text
-        call = await self._try(request, on_text, tries or self.settings.tries)
+        asked = request | _STREAMED if on_text else request
+        try:
+            call = await self._try(asked, on_text, tries or self.settings.tries)
+        except ModelError as error:
+            # An endpoint that is there may have learnt better, and is asked again.
+            if self._cassette and not isinstance(error, ModelRefused | ModelUnavailable):
+                full = isinstance(error, ContextFull)
+                self._cassette.keep(request, Refusal(refused=str(error), context_full=full))
+            raise
         call = call.model_copy(update={"raw": call.raw.removeprefix(begun), "usage": self.spending.priced(call.usage)})
         self._note(call)
+        call = call if sent.continued else self._cut_thought(call)
         if self._cassette:
             self._cassette.keep(request, call)
         return call
@@ -142,9 +172,11 @@ class Model:
                     call = await self._ask(sent, on_text)
                     await self._pace.succeed()
                     if self._adapt_to_thought(call, sent):
+                        self.spending.priced(call.usage)  # paid for, though it is not used
                         continue
                     return call.model_copy(update={"seconds": time.monotonic() - began, "asked": _asked(sent)})
-                except (openai.OpenAIError, aiohttp.ClientError, CutReply, ValueError) as error:
+                except (openai.OpenAIError, aiohttp.ClientError, CutReply, ValueError) as caught:
+                    error = by_its_code(caught)
                     if self._adapt(error, sent):
                         continue
                     if fewer := fewer_tokens(error, request["max_tokens"]):
@@ -162,16 +194,27 @@ class Model:
         if on_text is None:
             answer = await self._client.post("/chat/completions", cast_to=str, body=request)
             return read_whole(answer)
-        body = request | {"stream": True, "stream_options": {"include_usage": True}}
         chunks = openai.AsyncStream[object]
         async with await self._client.post(
-            "/chat/completions", cast_to=object, body=body, stream=True, stream_cls=chunks
+            "/chat/completions", cast_to=object, body=request, stream=True, stream_cls=chunks
         ) as stream:
             return await read_stream(stream, on_text)
 
     def _note(self, call: ModelCall) -> None:
         self.reported = self.reported or call.model
         self.fingerprint = self.fingerprint or call.fingerprint
+        self._ends_thoughts = self._ends_thoughts or ("</think>" in call.raw and "<think>" not in call.raw)
+
+    def _cut_thought(self, call: ModelCall) -> ModelCall:
+        """`call`, but all of it as reasoning if the token limit cut a thought that the chat template had begun.
+
+        Nothing in such a reply says so: a model that once ended a thought without beginning it is taken to think at the
+        beginning of every turn. Replies that are cut before it has ended the first one are taken for answers.
+        """
+        cut = call.finish_reason == "length" and "think>" not in call.raw
+        if not (self._ends_thoughts and cut) or call.tool_calls or call.reasoning:
+            return call
+        return call.model_copy(update={"raw": "", "reasoning": call.raw})
 
     def _adapted(self, request: dict[str, Any]) -> dict[str, Any]:
         named = {self._renamed.get(key, key): value for key, value in request.items()}
@@ -183,11 +226,12 @@ class Model:
         if not self._wants_thought and wants_thought(error):
             self._wants_thought = True
             return True
-        parameter = unwanted(error, [key for key in _OPTIONAL if key in sent])
-        if parameter is None:
-            return False
-        self._renamed[parameter] = "max_completion_tokens" if parameter == "max_tokens" else None
-        return True
+        parameters = unwanted(error, [key for key in _OPTIONAL if key in sent])
+        if "continue_final_message" in set(parameters) - set(self._renamed):
+            _LOG.warning("%s takes no continue_final_message, which --dialect fence needs", self.endpoint.where)
+        for parameter in parameters:
+            self._renamed[parameter] = "max_completion_tokens" if parameter == "max_tokens" else None
+        return bool(parameters)
 
     def _adapt_to_thought(self, call: ModelCall, sent: dict[str, Any]) -> bool:
         """Whether the reply may have been ended by a stop string within its reasoning; no stop is sent from then on.
@@ -236,7 +280,7 @@ def _asked(sent: dict[str, Any]) -> Asked:
         temperature=sent.get("temperature"),
         seed=sent.get("seed"),
         stop=sent.get("stop", []),
-        continued=sent["messages"][-1]["role"] == "assistant",
+        continued="continue_final_message" in sent,
     )
 
 

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field
 
 from tora_agent.errors import UsageError
+from tora_agent.model.settings import ClientSettings
 
 
 class Endpoint(BaseModel):
@@ -19,7 +20,8 @@ class Endpoint(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
-    """The model's id at the endpoint; empty for the only one it serves. For the embedded model: its GGUF or name."""
+    """The model's id at the endpoint; empty for the only one it serves. For the embedded model: its GGUF or name, empty
+    for the default."""
     base_url: str | None = None
     """None for OpenAI's own, or for the embedded model."""
     api_key: str | None = Field(None, repr=False, exclude=True)
@@ -53,31 +55,38 @@ class Endpoint(BaseModel):
         return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
-def choose_endpoint(model: str | None = None, base_url: str | None = None) -> Endpoint:
+def choose_endpoint(
+    model: str | None = None, base_url: str | None = None, client: ClientSettings | None = None
+) -> Endpoint:
     """The endpoint for `--model` and `--base-url`, with OPENAI_API_KEY, OPENAI_BASE_URL and TORA_MODEL behind them.
 
-    `local` is the embedded model, `local:PATH` another GGUF; without any endpoint the embedded model is taken.
+    `local` is the embedded model (or TORA_LOCAL_MODEL), `local:PATH` another GGUF; without any endpoint the embedded
+    model is taken. OpenAI's own needs a key, unless `client` only replays a cassette.
     Raises `UsageError` where the words do not fit together.
     """
     model = model or os.environ.get("TORA_MODEL") or ""
     base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
     api_key = os.environ.get("OPENAI_API_KEY") or None
     if model == "local" or model.startswith("local:"):
-        return Endpoint(model=model.partition(":")[2], embedded=True)
-    if base_url is None and api_key is None:
+        return _embedded(model.partition(":")[2])
+    if base_url is None and api_key is None and not (model and client and client.replay_only):
         if model:
             hint = " (a GGUF file is given as local:PATH)" if Path(model).suffix == ".gguf" else ""
             raise UsageError(
                 f"the model {model!r} needs an endpoint: give --base-url or set OPENAI_API_KEY, "
                 f"or use --model local{hint}"
             )
-        return Endpoint(model="", embedded=True)
+        return _embedded("")
     if base_url and not _is_address(base_url):
         said = _without_password(base_url)
         raise UsageError(f"the base URL {said!r} is not an http(s) address; an example: http://127.0.0.1:8000/v1")
     if not base_url and not model:
         raise UsageError("name a model with --model or TORA_MODEL")
     return Endpoint(model=model, base_url=base_url, api_key=api_key)
+
+
+def _embedded(wanted: str) -> Endpoint:
+    return Endpoint(model=wanted or os.environ.get("TORA_LOCAL_MODEL", ""), embedded=True)
 
 
 def _is_address(url: str) -> bool:

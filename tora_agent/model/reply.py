@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,18 +13,41 @@ from tora_agent.steps import ModelCall, ToolCall, Usage
 
 OnText = Callable[[str | None], None]
 """Takes a streamed reply piece by piece; None means that the reply begins anew."""
-_BROKEN_OFF = ("abort", "error")
-"""Finish reasons of a server that gave up: vLLM and SGLang say `abort`, OpenRouter says `error`."""
+_BROKEN_OFF = ("abort", "error", "insufficient_system_resource", "network_error")
+"""Finish reasons of a server that gave up: vLLM and SGLang say `abort`, OpenRouter `error`, DeepSeek the third, Zhipu
+the last."""
+_MEANS = {
+    **dict.fromkeys(("model_length", "max_tokens", "max_output_tokens", "model_context_window_exceeded"), "length"),
+    **dict.fromkeys(("eos", "eos_token", "stop_sequence", "end_turn", "complete"), "stop"),
+    "tool_use": "tool_calls",
+    "function_call": "tool_calls",
+    "sensitive": "content_filter",
+}
+"""What OpenAI's word is for the finish reasons of Mistral, Together, TGI, Zhipu, and those that serve Anthropic's,
+Cohere's or Google's models, in lower case."""
 
 
 class CutReply(Exception):
     """The reply ended without a finish reason, or held no message: it is not a whole answer."""
 
 
+class ErrorReply(CutReply):
+    """An error in the place of a reply, though the status is 200; `body` is what it says."""
+
+    def __init__(self, body: object) -> None:
+        super().__init__(f"an error in the place of a reply: {str(body)[:60]}")
+        self.body = body
+
+
 class _Part(BaseModel):
     """A part of a reply, of which only what is needed is looked at."""
 
     model_config = ConfigDict(extra="allow")
+
+
+class _Usage(_Part):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
 
 
 class _Function(_Part):
@@ -33,6 +57,7 @@ class _Function(_Part):
 
 class _ToolCall(_Part):
     index: int | None = None
+    id: Any = None
     function: _Function = _Function()
 
 
@@ -49,11 +74,8 @@ class _Choice(_Part):
 class _Piece(_Part):
     delta: _Message | None = None
     finish_reason: str | None = None
-
-
-class _Usage(_Part):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    usage: _Usage | None = None
+    """Where Moonshot puts it."""
 
 
 class _Head(_Part):
@@ -73,7 +95,10 @@ class _Chunk(_Head):
 def read_whole(answer: str) -> ModelCall:
     """Read the body of an answer. Raises `CutReply` if it is no chat completion, or ends without a finish reason."""
     try:
-        whole = _Whole.model_validate(json.loads(answer))
+        body = json.loads(answer)
+        if isinstance(body, dict) and body.get("error"):
+            raise ErrorReply(body["error"])
+        whole = _Whole.model_validate(body)
     except (ValueError, RecursionError) as error:
         raise CutReply(f"no chat completion, but {answer[:60]!r}") from error
     choice, message = whole.choices[0], whole.choices[0].message
@@ -84,22 +109,43 @@ def read_whole(answer: str) -> ModelCall:
 async def read_stream(stream: AsyncIterator[object], on_text: OnText) -> ModelCall:
     """Put a streamed reply together. Raises `CutReply` if it is none, or ends without a finish reason."""
     text, thought, finish, usage, head = "", "", None, None, _Head()
-    calls: dict[int, ToolCall] = {}
+    calls: list[_Begun] = []
     async for event in stream:
         chunk = _chunk(event)
         head, usage = head if head.model else chunk, chunk.usage or usage
         for piece in chunk.choices or ():
-            finish, delta = piece.finish_reason or finish, piece.delta or _Message()
+            finish, delta, usage = piece.finish_reason or finish, piece.delta or _Message(), piece.usage or usage
             thought += _reasoning(delta)
             for part in delta.tool_calls or ():
-                number = part.index or 0
-                before, more = calls.get(number, ToolCall(name="", arguments="")), _tool_call(part.function)
-                joined = {"name": before.name + more.name, "arguments": before.arguments + more.arguments}
-                calls[number] = ToolCall(**joined)
+                _add(part, calls)
             if new := _said(delta):
                 text += new
                 on_text(new)
-    return _call(text, thought, [calls[index] for index in sorted(calls)], finish, head, usage)
+    made = [ToolCall(name=each.name, arguments=each.arguments) for each in sorted(calls, key=lambda call: call.index)]
+    return _call(text, thought, made, finish, head, usage)
+
+
+@dataclass
+class _Begun:
+    """A tool call of which pieces have come."""
+
+    index: int
+    id: str
+    name: str = ""
+    arguments: str = ""
+
+
+def _add(part: _ToolCall, calls: list[_Begun]) -> None:
+    """Add a piece to the call of its index, or begin another.
+
+    A new id, or a name where there are arguments already, is another call: Gemini gives all of them the index 0.
+    """
+    index, id, more = part.index or 0, str(part.id or ""), _tool_call(part.function)
+    call = next((each for each in reversed(calls) if each.index == index), None)
+    if call is None or (id != call.id if id and call.id else more.name and call.arguments):
+        calls.append(call := _Begun(index, id))
+    call.name += more.name if more.name != call.name else ""
+    call.arguments += more.arguments
 
 
 def _chunk(event: object) -> _Chunk:
@@ -139,6 +185,7 @@ def _call(
 ) -> ModelCall:
     if finish is None:
         raise CutReply("a reply without a finish reason")
+    finish = _MEANS.get(finish.lower(), finish)
     if finish in _BROKEN_OFF:
         raise CutReply(f"a reply that the server broke off ({finish})")
     used = usage or _Usage()

