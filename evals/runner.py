@@ -12,7 +12,7 @@ from pathlib import Path
 from evals.benchmarks import Benchmark
 from evals.grading import Grade, Grader
 from evals.runs import Manifest, Run
-from evals.runs.naming import made_with, model_label
+from evals.runs.naming import made_with
 from evals.runs.run import Key, LogError
 from evals.voting.election import Election
 from evals.voting.votes import Vote, Weights
@@ -73,7 +73,7 @@ def same_run(run: Run, plan: Plan, benchmark: Benchmark, endpoint: Endpoint) -> 
         ("--vote", was.vote, plan.vote),
         ("--weights", was.weights, plan.weights),
         ("--stop-early", was.stop_early, plan.stop_early),
-        ("--model", was.model, model_label(endpoint)),
+        ("--model", was.model, endpoint.label),
         *((f"--{key.replace('_', '-')}", value, getattr(plan.settings, key)) for key, value in was.settings),
         ("prompt text (hash)", was.prompt_sha256, load_prompt(plan.settings.prompt).sha256),
         ("data (hash)", was.data_sha256, benchmark.sha256),

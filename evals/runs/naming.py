@@ -23,7 +23,7 @@ def made_with(agent: Agent, endpoint: Endpoint) -> dict[str, Any]:
         "settings": agent.settings,
         "prompt_sha256": agent.prompt.sha256,
         "prompt_text": prompt_texts(agent.prompt),
-        "model": model_label(endpoint),
+        "model": endpoint.label,
         "endpoint": endpoint.where,
         "base_url": endpoint.where if endpoint.base_url else None,
         "dialect": agent.dialect.name,
@@ -32,13 +32,6 @@ def made_with(agent: Agent, endpoint: Endpoint) -> dict[str, Any]:
         "image_name": image_name(),
         "limits": agent.box.limits.model_dump(),
     }
-
-
-def model_label(endpoint: Endpoint) -> str:
-    """The model as it was asked for: "local" or "local:..." for the embedded one."""
-    if endpoint.embedded:
-        return f"local:{endpoint.model}" if endpoint.model else "local"
-    return endpoint.model
 
 
 def prompt_texts(prompt: PromptSet) -> dict[str, Any]:

@@ -46,6 +46,7 @@ def chat_command(given: dict[str, Any], console: Console) -> int:
     checked_prompt(setup.settings)
     client = client_settings(given)
     endpoint = choose_endpoint(setup.model, setup.base_url, client)
+    setup = setup.model_copy(update={"model": endpoint.label or None})  # as the environment has it
     if not client.replay_only:
         fetch_if_embedded(endpoint)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # at the prompt, too, where Ctrl-C does not end it

@@ -28,6 +28,13 @@ class Endpoint(BaseModel):
     embedded: bool = False
 
     @property
+    def label(self) -> str:
+        """The model as it can be asked for again: "local" or "local:..." for the embedded one."""
+        if self.embedded:
+            return f"local:{self.model}" if self.model else "local"
+        return self.model
+
+    @property
     def where(self) -> str:
         """The endpoint in words, for messages and the log; without a password in the address."""
         if self.embedded:
