@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ def attempt_of(row: dict[str, Any]) -> Evidence:
 async def measure(title: str, rows: list[dict[str, Any]]) -> Table:
     """The table of one file's rows."""
     rows = [row for row in rows if row.get("turns") and row.get("final_answer")]
+    if not rows:
+        sys.exit(f"{title}: no row has `turns` and a `final_answer` (docs/measured.md says what a row holds)")
     async with Grader() as grader:
         verdicts = [(await grader.compare(str(row["final_answer"]), row["gold"]))[0] for row in rows]
     right = [verdict is Verdict.CORRECT for verdict in verdicts]

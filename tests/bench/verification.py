@@ -21,7 +21,7 @@ from evals.runs import Run
 from prompts import load_prompt
 from tests.bench.shares import share
 from tora_agent.attempts import doubts_about
-from tora_agent.conversation import codes
+from tora_agent.conversation import worked
 from tora_agent.doubts import RULES
 from tora_agent.independence import void
 from tora_agent.steps import State, Trajectory, Verification
@@ -78,7 +78,7 @@ def first_of(trajectory: Trajectory, right: bool) -> First:
             break
         made.append(step)
     fired = doubts_about(trajectory.problem, made[0].answer, solution, load_prompt(trajectory.prompt))
-    return First(right, [_judged(check, codes(solution)) for check in made], set(fired))
+    return First(right, [_judged(check, worked(solution)) for check in made], set(fired))
 
 
 def _judged(check: Verification, cells: list[str]) -> Check:
