@@ -42,7 +42,7 @@ RESTARTED = 1_000_003
 """What is added to the seed of an attempt that begins anew: one more would be the seed of the next sample's first."""
 
 
-class State(TypedDict, total=False):
+class Flow(TypedDict, total=False):
     """What flows through the graph: JSON types only."""
 
     problem: str
@@ -80,7 +80,7 @@ class Context:
         return round(time.monotonic() - self.begun, 3)
 
 
-async def reason(state: State, runtime: Runtime[Context]) -> Command[Literal["reason", "execute", "verify", "answer"]]:
+async def reason(state: Flow, runtime: Runtime[Context]) -> Command[Literal["reason", "execute", "verify", "answer"]]:
     """Ask the model for its next piece of reasoning, up to its first complete code block."""
     ctx, steps, at = runtime.context, state["steps"], runtime.context.now()
     budget = budgets.left(ctx.settings, since_request(steps))
@@ -116,7 +116,7 @@ async def reason(state: State, runtime: Runtime[Context]) -> Command[Literal["re
     return _ask_again(ctx, steps, step, "bad_call" if turn.unreadable else "no_box", text)
 
 
-async def execute(state: State, runtime: Runtime[Context]) -> Command[Literal["reason", "execute", "verify", "answer"]]:
+async def execute(state: Flow, runtime: Runtime[Context]) -> Command[Literal["reason", "execute", "verify", "answer"]]:
     """Run the code that the model wrote; its output goes back, or is the answer itself if the prompt asks for that."""
     ctx, steps, pending, at = runtime.context, state["steps"], state.get("pending", []), runtime.context.now()
     if ctx.approve and (refusal := interrupt({"code": steps[-1]["code"]})):
@@ -133,7 +133,7 @@ async def execute(state: State, runtime: Runtime[Context]) -> Command[Literal["r
     return _go("verify", step, found=result.printed.strip())
 
 
-async def verify(state: State, runtime: Runtime[Context]) -> Command[Literal["check", "answer"]]:
+async def verify(state: Flow, runtime: Runtime[Context]) -> Command[Literal["check", "answer"]]:
     """Have the model write a program that checks the newest answer, if the prompt set has a check."""
     ctx, steps = runtime.context, state["steps"]
     budget = budgets.left(ctx.settings, since_request(steps))
@@ -144,7 +144,7 @@ async def verify(state: State, runtime: Runtime[Context]) -> Command[Literal["ch
     return _go("check", asked=asked.model_dump(mode="json"))
 
 
-async def check(state: State, runtime: Runtime[Context]) -> Command[Literal["reason", "verify", "answer"]]:
+async def check(state: Flow, runtime: Runtime[Context]) -> Command[Literal["reason", "verify", "answer"]]:
     """Run the check; what is False or looks wrong is tried again, what is void is checked once more."""
     ctx, steps, made = runtime.context, state["steps"], Verification.model_validate(state["asked"])
     if not (ctx.approve and made.code and interrupt({"check": made.code})):
@@ -163,7 +163,7 @@ async def check(state: State, runtime: Runtime[Context]) -> Command[Literal["rea
     return _ask_again(ctx, steps, made, reason, text, restart=restart)
 
 
-async def answer(state: State, runtime: Runtime[Context]) -> State:
+async def answer(state: Flow, runtime: Runtime[Context]) -> Flow:
     """End with the best attempt; without any, the failure stands."""
     best = attempts.best(since_request(state["steps"]), state.get("found"))
     if best is None:
@@ -175,14 +175,14 @@ async def answer(state: State, runtime: Runtime[Context]) -> State:
 @lru_cache(maxsize=1)
 def build_graph(checkpointer: Any = None) -> Any:
     """The compiled graph; its edges are the nodes' return types. It goes on from the steps that its state has."""
-    graph = StateGraph(State, context_schema=Context)
+    graph = StateGraph(Flow, context_schema=Context)
     for node in (reason, execute, verify, check, answer):
         graph.add_node(node)
     graph.add_conditional_edges(START, _first_node, ["reason", "execute", "verify", "answer"])
     return graph.compile(name="tora", checkpointer=checkpointer)
 
 
-def _first_node(state: State) -> Literal["reason", "execute", "verify", "answer"]:
+def _first_node(state: Flow) -> Literal["reason", "execute", "verify", "answer"]:
     """Where steps that are there are gone on with; a check that a person asked for in between changes nothing."""
     if state["steps"] and state["steps"][-1]["kind"] == "code":
         return "execute"

@@ -221,7 +221,7 @@ class Trajectory(_Model):
     started: str
     """ISO 8601, UTC."""
     seconds: float
-    """Wall time."""
+    """Wall time; in a chat, that of its steps together."""
     settings: dict[str, Any]
     """`AgentSettings` with the sample's own seed."""
     steps: list[Step]
