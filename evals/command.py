@@ -15,7 +15,7 @@ from evals.benchmarks import load_benchmark
 from evals.grading import Grade, Verdict
 from evals.report import print_report
 from evals.runner import Outcome, Plan, evaluate, same_run
-from evals.runs import Run
+from evals.runs import Manifest, Run
 from evals.runs.run import find_run
 from evals.voting.votes import Vote, Weights, check_voting
 from tora_agent.agent import checked_prompt
@@ -84,12 +84,18 @@ def _plan(given: dict[str, Any], was: Run | None) -> Plan:
         vote=vote or manifest.vote,
         weights=weights or manifest.weights,
         stop_early=given["stop_early"] or manifest.stop_early,
-        data=given["data"] or (Path(manifest.data_file) if manifest.data_file else None),
+        data=given["data"] or _data_of(manifest, given["benchmark"]),
         model=given["model"] or manifest.model,
         base_url=given["base_url"] or manifest.base_url,
         max_connections=given["max_connections"],
         client=client,
     )
+
+
+def _data_of(manifest: Manifest, benchmark: str | None) -> Path | None:
+    """The run's own file of problems, unless another is named in the place of the benchmark."""
+    own = benchmark in (None, manifest.benchmark, manifest.data_file)
+    return Path(manifest.data_file) if manifest.data_file and own else None
 
 
 def _end(outcome: Outcome | None, run: Run | None, plan: Plan, console: Console) -> int:
@@ -101,17 +107,16 @@ def _end(outcome: Outcome | None, run: Run | None, plan: Plan, console: Console)
         return COMPLETE
     for line in outcome.problems if outcome else ["stopped by the user"]:
         console.print(line, style="yellow", soft_wrap=True, highlight=False, markup=False)
-    command = shlex.join(["tora", "eval", "--resume", str(run.folder), *_again(plan, outcome)])
+    command = shlex.join(["tora", "eval", "--resume", str(run.folder), *_again(plan, run.manifest.spent)])
     console.print(f"paused; finish it with: {command}", soft_wrap=True, highlight=False, markup=False)
     return INCOMPLETE
 
 
-def _again(plan: Plan, outcome: Outcome | None) -> list[str]:
+def _again(plan: Plan, spent: Usage) -> list[str]:
     """The options that a run does not keep, as they were given; a budget is doubled until it has something left."""
     given = plan.client.model_dump(exclude_defaults=True)
     if plan.max_connections:
         given["max_connections"] = plan.max_connections
-    spent = outcome.run.manifest.spent if outcome else Usage()
     used = {"max_cost": spent.cost or 0, "max_tokens_total": spent.prompt_tokens + spent.completion_tokens}
     words = []
     for option, value in given.items():

@@ -186,9 +186,9 @@ def _breakdown(samples: list[Sample]) -> Table:
         table.add_column(column, justify="left")
     levels, subjects = defaultdict(list), defaultdict(list)
     for sample in samples:
-        levels[sample.trajectory.level or 0].append(sample)
+        levels[sample.trajectory.level].append(sample)
         subjects[sample.trajectory.subject or "-"].append(sample)
-    left = [(str(level or "-"), accuracy_between(levels[level])) for level in sorted(levels)]
+    left = [(_level(level), accuracy_between(levels[level])) for level in sorted(levels, key=_by_number)]
     right = [(escape(subject), accuracy_between(subjects[subject])) for subject in sorted(subjects)]
     for i in range(max(len(left), len(right))):
         table.add_row(*(left[i] if i < len(left) else ("", "")), *(right[i] if i < len(right) else ("", "")))
@@ -203,8 +203,16 @@ def _verification(samples: list[Sample]) -> list[RenderableType]:
 
 
 def _by_level(samples: list[Sample]) -> dict[str, list[Sample]]:
-    levels = sorted({s.trajectory.level or 0 for s in samples})
-    return {str(level or "-"): [s for s in samples if (s.trajectory.level or 0) == level] for level in levels}
+    levels = sorted({s.trajectory.level for s in samples}, key=_by_number)
+    return {_level(level): [s for s in samples if s.trajectory.level == level] for level in levels}
+
+
+def _level(level: int | None) -> str:
+    return "-" if level is None else str(level)
+
+
+def _by_number(level: int | None) -> tuple[bool, int]:
+    return level is None, level or 0
 
 
 def _states(samples: list[Sample]) -> Table:

@@ -22,6 +22,7 @@ from tora_agent.agent import Agent, open_agent
 from tora_agent.errors import ModelError, ModelRefused, ToraError, UsageError
 from tora_agent.folders import new_folder
 from tora_agent.model import ClientSettings, Endpoint
+from tora_agent.model.endpoint import DEFAULT
 from tora_agent.settings import AgentSettings
 from tora_agent.steps import Trajectory, Usage
 
@@ -73,7 +74,7 @@ def same_run(run: Run, plan: Plan, benchmark: Benchmark, endpoint: Endpoint) -> 
         ("--vote", was.vote, plan.vote),
         ("--weights", was.weights, plan.weights),
         ("--stop-early", was.stop_early, plan.stop_early),
-        ("--model", was.model, endpoint.label),
+        ("--model", f"local:{DEFAULT}" if was.model == "local" else was.model, endpoint.label),
         *((f"--{key.replace('_', '-')}", value, getattr(plan.settings, key)) for key, value in was.settings),
         ("prompt text (hash)", was.prompt_sha256, load_prompt(plan.settings.prompt).sha256),
         ("data (hash)", was.data_sha256, benchmark.sha256),
@@ -196,7 +197,7 @@ class _Worker:
         except (ToraError, SandboxError) as error:
             self.error = error
             self._failed[str(error)] += 1
-            self._in_a_row += 1
+            self._in_a_row += not self.agent.model.settings.replay_only  # a cassette is not down for the next request
             alone = isinstance(error, ModelError | KernelFailed) and not isinstance(error, ModelRefused)
             self.stopped = self.stopped or not alone or self._in_a_row >= GIVE_UP_AFTER
 

@@ -39,7 +39,7 @@ def show_run(run: Run, console: Console) -> None:
         t, verdict = sample.trajectory, sample.grade.verdict
         figures = (str(t.usage.calls), str(t.usage.completion_tokens), f"{t.seconds:.1f}")
         both = Text(f"{t.answer or '-'} | {sample.grade.gold}")
-        labels = (escape(t.problem_id), str(t.sample), str(t.level or "-"))
+        labels = (escape(t.problem_id), str(t.sample), "-" if t.level is None else str(t.level))
         why = diagnose(t, sample.grade, sample.grade.gold, run.manifest.prompt_text).cause or "-"
         table.add_row(*labels, Text(verdict, _colour(verdict)), why, t.state or "-", *figures, both)
     console.print(table)
@@ -78,6 +78,8 @@ def show_file(file: Path, console: Console) -> None:
         for part in trajectory_parts(trajectory):
             console.print(part, highlight=False)
     if isinstance(found, Elected):
+        for line in found.failed:
+            console.print(Text(f"a sample could not be made: {line}", "yellow"))
         answer = "no answer" if found.answer is None else f"answer: {found.answer}"
         counted = f"{found.votes} of {len(found.trajectories)} samples, {found.vote.value} vote"
         console.print(Text(f"{answer} ({counted})", "bold"))
@@ -87,7 +89,7 @@ def trajectory_parts(trajectory: Trajectory) -> Iterator[RenderableType]:
     """The whole story as things to print: the problem, every step with its number, time and tokens, what went wrong."""
     t = trajectory
     yield Rule(escape(f"{t.problem_id}  sample {t.sample}"))
-    labels = [t.subject, f"level {t.level}" if t.level else "", f"prompt {t.prompt}", f"model {t.model}"]
+    labels = [t.subject, "" if t.level is None else f"level {t.level}", f"prompt {t.prompt}", f"model {t.model}"]
     yield Text(", ".join(label for label in labels if label), "dim")
     yield Text(t.problem)
     for index, step in enumerate(t.steps):

@@ -11,9 +11,10 @@ from sandbox.result import CellError, CellResult
 
 TRACEBACK_CHARS = 2000
 DISPLAYS = 50
-"""Rich outputs kept of a cell: the first ones and the last."""
+"""Rich outputs kept of a cell: the first ones, and the last if it is small."""
 RICH_CHARS = 4_000_000
-"""Characters of all of a cell's rich outputs together."""
+"""Characters of all of a cell's rich outputs together, but for the last."""
+LAST_CHARS = 100_000
 # In linear time whatever the text: what one may begin with is not part of another, and nothing is tried twice.
 _ESCAPES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*+[ -/]*+[@-~]"  # colours, moves of the cursor
@@ -34,6 +35,7 @@ class Output:
         self._limit = limit
         self._streams = {"stdout": Stream(limit), "stderr": Stream(limit)}
         self._displays: list[dict[str, str]] = []
+        self._last: dict[str, str] | None = None
         self._rich_chars = 0
         self._dropped = False
         self.value: str | None = None
@@ -70,22 +72,21 @@ class Output:
             stderr=stderr,
             value=self.value,
             error=self.error,
-            displays=tuple(self._displays),
+            displays=(*self._displays, *([self._last] if self._last else [])),
             left=self.left,
             **outcome,
         )
         return result.model_copy(update={"truncated": self._dropped or bool(_CUT.search(result.text))})
 
     def _display(self, data: dict[str, Any]) -> None:
-        bundle = {str(mime): str(value) for mime, value in data.items()}
-        self._rich_chars += sum(map(len, bundle.values()))
-        if self._rich_chars > RICH_CHARS:
+        bundle = {str(mime): clean(str(value)) for mime, value in data.items()}
+        size = sum(map(len, bundle.values()))
+        if len(self._displays) < DISPLAYS and self._rich_chars + size <= RICH_CHARS:
+            self._displays.append(bundle)
+            self._rich_chars += size
+        else:
             self._dropped = True
-            return
-        if len(self._displays) == DISPLAYS:
-            self._displays.pop()  # the first ones are kept, and the last
-            self._dropped = True
-        self._displays.append({mime: clean(text) for mime, text in bundle.items()})
+            self._last = bundle if size <= LAST_CHARS else self._last
 
     def _short(self, text: object) -> str:
         return clean(cut_middle(str(text), self._limit))

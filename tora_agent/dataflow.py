@@ -35,9 +35,9 @@ _EFFECTS = (_STATE, _PRINTED, _RAISED, _RETURNED, _LEFT, _JUMPED)
 _SAME = {"bool", "str", "float", "simplify", "expand", "nsimplify", "sympify", "S", "N", "n", "evalf", "doit"}
 """Functions and methods that leave a value what it is, for our purpose."""
 _NOTATION = {"Rational", "Fraction", "Integer", "Decimal", "Matrix", "FiniteSet", "set", "list", "tuple", "sorted"}
+"""Functions that only write a constant in another way; of several, they are arithmetic."""
 _WORDING = {"strip", "lower", "upper", "replace", "split", "get"}
 """Methods that leave what is written written."""
-"""Functions that only write a constant in another way; of several, they are arithmetic."""
 _MATHS = {
     "sqrt",
     "log",
@@ -353,7 +353,7 @@ class Trace:
             case (("Rational" | "Fraction"), [over, under]) if fraction := quotient(over, under):
                 return fraction
             case name, _ if name in ("isinstance", "type") or (name in {"int", *_NOTATION} and len(arguments) == 1):
-                return made_of(name, *arguments)
+                return made_of(name, *arguments, *_flat(named))
         effort = ARITHMETIC if called.key in _MATHS | _NOTATION else COMPUTED
         return made_of("call", called, *arguments, *_flat(named), effort=effort)
 

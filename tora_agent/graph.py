@@ -125,9 +125,9 @@ async def execute(state: Flow, runtime: Runtime[Context]) -> Command[Literal["re
     text = notes.shown(result, steps, last=not pending, prompt=ctx.prompt, settings=ctx.settings)
     step = Output(at=at, seconds=result.seconds, result=result, text=text)
     if pending:
-        return _go("execute", step, Code(at=ctx.now(), code=pending[0]), pending=pending[1:])
+        return _go("execute", step, Code(at=ctx.now(), code=pending[0]), pending=pending[1:], found=None)
     if ctx.prompt.code == "turns":
-        return _go("reason", step)
+        return _go("reason", step, found=None)
     if result.error or not result.printed.strip():
         return _fail(ctx, "code_failed", "the program printed no answer", step)
     return _go("verify", step, found=result.printed.strip())
@@ -187,7 +187,7 @@ def _first_node(state: Flow) -> Literal["reason", "execute", "verify", "answer"]
     if state["steps"] and state["steps"][-1]["kind"] == "code":
         return "execute"
     steps = [step for step in state["steps"] if step["kind"] != "verification"]
-    if steps and steps[-1]["kind"] == "reasoning" and state.get("found") is not None:
+    if steps and steps[-1]["kind"] in ("reasoning", "output") and state.get("found") is not None:
         return "answer" if answers_request(steps) else "verify"
     return "reason"
 

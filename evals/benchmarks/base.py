@@ -87,6 +87,9 @@ def _own_file(name: str, data: Path | None) -> Path | None:
         return data if data and name not in NAMES and name == data.stem else None
     if data not in (None, Path(name)):
         raise UsageError(f"{name} holds the problems itself; name it without --data {data}")
+    if Path(name).stem in NAMES:
+        stem = Path(name).stem
+        raise UsageError(f"{name} is named like the benchmark {stem}: give it as {stem} --data {name}, or rename it")
     return Path(name)
 
 

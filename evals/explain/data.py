@@ -35,8 +35,10 @@ def subset(evidence: Evidence) -> Finding | None:
     if whole is None and not _claims_math500(evidence):
         return None
     missing, extra = (len(whole - set(found)), len(set(found) - whole)) if whole else (MATH500 - len(found), 0)
-    mixed = _mixed(evidence)
-    off = {level: levels[level] - count for level, count in MATH500_LEVELS.items()} if None not in levels else {}
+    of_math500 = evidence.benchmark is None or evidence.benchmark.name == "math500"
+    mixed = _mixed(evidence) if of_math500 else None
+    levelled = of_math500 and None not in levels
+    off = {level: levels[level] - count for level, count in MATH500_LEVELS.items()} if levelled else {}
     if not missing and not extra and not any(off.values()):
         return None
     seen = f"{len(found)} problems; {missing} of {what} are not among them" + (
@@ -49,7 +51,7 @@ def subset(evidence: Evidence) -> Finding | None:
     if mixed is not None:
         points = (mixed - evidence.accuracy,) * 2
         seen += f". With the levels of MATH-500 in their proportions it would be {mixed:.1f} %"
-    return Finding("another subset", seen, abs(len(found) - MATH500), points)
+    return Finding("another subset", seen, missing + extra if whole else abs(len(found) - MATH500), points)
 
 
 def repeated(evidence: Evidence) -> Finding | None:

@@ -157,7 +157,7 @@ def _heat(cells: Sequence[tuple[Any, ...]]) -> dict[tuple[str | None, int | None
 
 
 def _cell_filter(*labels: Any) -> Filter:
-    subject, level = ("" if label == "all" else str(label or NONE) for label in labels)
+    subject, level = ("" if label == "all" else NONE if label is None else str(label) for label in labels)
     return Filter(subject=subject, level=level)
 
 

@@ -107,7 +107,7 @@ class Manifest(BaseModel):
     prompt_text: dict[str, Any]
     """The whole prompt set, its check's included."""
     model: str
-    """The model as asked for; "local" or "local:..." for the embedded one."""
+    """The model as asked for; "local:..." for the embedded one ("local" in runs of before, which means the default)."""
     endpoint: str
     """The endpoint in words, without a key."""
     base_url: str | None

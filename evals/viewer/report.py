@@ -73,7 +73,7 @@ def _labels(index: Index, row: Row) -> dict[str, str]:
         "rule": "|".join(each["name"] for each in rules),
         "error": "|".join([*errors, "any"]) if errors else "none",
         "subject": row["subject"] or "none",
-        "level": str(row["level"] or "none"),
+        "level": "none" if row["level"] is None else str(row["level"]),
         "state": row["state"] or "none",
         "rounds": str(row["rounds"]),
         "tokens": str(row["completion_tokens"]),

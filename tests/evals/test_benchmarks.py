@@ -71,6 +71,8 @@ def test_file_of_ones_own_is_a_benchmark(tmp_path: Path) -> None:
     assert (benchmark.name, benchmark.source, benchmark.warning) == ("mine", "mine.jsonl", None)
     assert [problem.level for problem in benchmark.problems] == [None, 1]
     assert load_benchmark("mine", benchmark.file) == benchmark
+    with pytest.raises(UsageError, match="is named like the benchmark sample: give it as sample --data"):
+        load_benchmark(str(jsonl(tmp_path / "sample.jsonl", row(1))))
     with pytest.raises(UsageError, match="holds the problems itself; name it without --data"):
         load_benchmark(str(file), tmp_path / "own.jsonl")
     with pytest.raises(UsageError, match="unknown benchmark 'other'"):

@@ -119,7 +119,8 @@ async def test_a_stream_that_breaks_is_begun_anew(engine: object, fault: str) ->
     async with ScriptedServer(
         script({"match": "", "turns": [{"content": said, "fault": fault, "times": 1}]})
     ) as server:
-        client = ClientSettings(first_wait=0.01, silence_seconds=0.5)
+        silence = 2.0 if fault == "stall" else 600.0
+        client = ClientSettings(first_wait=0.01, silence_seconds=silence)
         known = {"model": "scripted", "base_url": server.base_url, "prompt": "tora", "shots": 0}
         solution = await solve_async("1 + 0?", client=client, on_event=show, **known)
     assert solution.answer == "1"

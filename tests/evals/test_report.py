@@ -62,6 +62,11 @@ def test_states_against_verdicts_by_level(tmp_path: Path) -> None:
     ]
 
 
+def test_level_zero_is_a_level(tmp_path: Path) -> None:
+    lines = shown(run_of(tmp_path, ("True", RIGHT, WRONG, 0), ("True", WRONG, WRONG, None)))
+    assert part(lines, "What trying again has changed", 3) == ["0 1 1 0", "- 1 0 0", "all 2 1 0"]
+
+
 def test_flips_by_level(tmp_path: Path) -> None:
     lines = shown(
         run_of(

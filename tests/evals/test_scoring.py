@@ -134,7 +134,15 @@ def test_comparing_pairs_the_problems(tora: Tora, made: Made) -> None:
 
 
 def test_comparing_names_what_the_runs_were_made_with(tora: Tora, tmp_path: Path) -> None:
-    others = {"settings": AgentSettings(temperature=0.7), "dialect": "fence", "spread": 3, "model": "[b]", "limit": 9}
+    image = "sha256:0123456789abcdef"
+    others = {
+        "settings": AgentSettings(temperature=0.7),
+        "dialect": "fence",
+        "spread": 3,
+        "model": "[b]",
+        "limit": 9,
+        "image_id": image,
+    }
     for name, fields in {"a": {}, "b": others, "c": {"created": "2026-02-02T00:00:00+00:00"}}.items():
         run = Run.create(tmp_path / name, manifest(**fields))
         run.add(trajectory())
@@ -143,7 +151,7 @@ def test_comparing_names_what_the_runs_were_made_with(tora: Tora, tmp_path: Path
     said = tora("compare", "a", "b", "--log-dir", ".", env={"COLUMNS": "200"}).stdout
     for fact in ("temperature: 0.0 / 0.7", "dialect: turns / fence", "spread: - / 3", "model: scripted / [b]"):
         assert fact in said
-    assert "limit: - / 9" in said and "sandbox-image" not in said and "seed" not in said
+    assert "limit: - / 9" in said and "sandbox image: 0 / 0123456789ab" in said and "seed" not in said
     assert "nothing that their manifests tell" in tora("compare", "a", "c", "--log-dir", ".").stdout
 
 

@@ -477,7 +477,7 @@ async def test_too_much_that_is_displayed_is_dropped(session: Session) -> None:
     code = "from IPython.display import HTML, display\nfor n in range(60):\n    display(HTML(str(n)))"
     result = await fine(session, code)
     numbers = [int(display["text/html"]) for display in result.displays]
-    assert (numbers[:-1], numbers[-1]) == (list(range(49)), 59)
+    assert (numbers[:-1], numbers[-1]) == (list(range(50)), 59)
     assert result.truncated
 
 

@@ -165,13 +165,15 @@ def test_openais_own_model_repeats_without_address_and_key(engine: object, tmp_p
 
 def test_a_reply_that_is_missing_costs_its_own_sample_alone(engine: object, tmp_path: Path) -> None:
     jsonl(tmp_path / "one.jsonl", row(1))
-    jsonl(tmp_path / "two.jsonl", row(1), row(2, problem="Another: what is 1 + 1?"))
+    others = [row(n, problem=f"Another: what is {n} + 1?") for n in range(2, 14)]
+    jsonl(tmp_path / "two.jsonl", *others, row(1))
     known = ("eval", "sample", "--model", "scripted", "--cassette", "tape", "--shots", 0)
     with serving_apart(script({"match": "", "turns": [r"So \boxed{1}."]})) as server:
         address = ("--base-url", server.base_url)
         assert tora_in(tmp_path, *known, *address, "--data", "one.jsonl").status == 0
     done = tora_in(tmp_path, *known, *address, "--data", "two.jsonl", "--replay-only")
-    assert (done.status, "1 x the cassette tape has no reply" in done.out) == (3, True), done.out + done.err
+    assert (done.status, "12 x the cassette tape has no reply" in done.out) == (3, True), done.out + done.err
+    assert "incomplete: 1 of 13 samples" in done.out
     (tmp_path / "empty").mkdir()
     known = tuple("empty" if each == "tape" else each for each in known)
     none = tora_in(tmp_path, *known, *address, "--data", "two.jsonl", "--replay-only")

@@ -25,7 +25,7 @@ def chosen(endpoint: Endpoint) -> tuple[str, str | None, str | None, bool]:
     return endpoint.model, endpoint.base_url, endpoint.api_key, endpoint.embedded
 
 
-EMBEDDED = ("", None, None, True)
+EMBEDDED = ("qwen2.5-coder-1.5b", None, None, True)
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,7 @@ INDEPENDENT = {
         "check(found == [13, 48])"
     ),
     "an assertion": "assert sum(n*n for n in (2, 3)) == 13\ncheck(True)",
+    "another order": "s = [n * n % 7 for n in range(9)]\ncheck(sorted(s, reverse=True)[0] == sorted(s)[-1])",
     "two conditions": "if sum(n*n for n in (2, 3)) != 13:\n    check(False)\ncheck(True)",
     "two conditions, one written": "check(sum(n*n for n in (2, 3)) == 13)\ncheck(13 == 13)",
     "an error": "if sum(n*n for n in (2, 3)) != 13:\n    raise ValueError\ncheck(True)",

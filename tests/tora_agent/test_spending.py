@@ -96,7 +96,7 @@ def test_what_was_spent_before_any_sample_was_finished_is_kept(engine: object, t
         assert paused.out.count("the budget of 10 tokens is spent") == 1
         (folder,) = (tmp_path / "runs").iterdir()
         spent = Run.read(folder).manifest.spent
-        assert spent.calls == len(server.requests) == 4
+        assert 1 <= spent.calls == len(server.requests) <= 4
         command = paused.out.splitlines()[-1].removeprefix("paused; finish it with: tora ")
         again = tora_in(tmp_path, *shlex.split(command))
-        assert len(server.requests) > 4, again.out + again.err
+        assert again.status == 3 and len(server.requests) > spent.calls, again.out + again.err

@@ -57,4 +57,6 @@ def alternating(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def read_fenced(call: ModelCall, prompt: PromptSet) -> Turn:
     """Read a reply whose code is in a fenced block."""
-    return read_reply(call.raw, code=prompt.code != "none", complete=call.finish_reason in ("stop", "tool_calls"))
+    return read_reply(
+        call.raw, code=prompt.code != "none", complete=call.finish_reason not in ("length", "content_filter")
+    )

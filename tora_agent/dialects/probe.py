@@ -66,7 +66,9 @@ class _Unable(Exception):
 async def _ask(model: Model, sent: Sent, max_tokens: int) -> ModelCall:
     try:
         return await model.complete(sent, max_tokens=max_tokens, temperature=0.0, seed=0, tries=2)
-    except (ModelRefused, ModelUnavailable, ContextFull):
-        raise  # which says nothing about what the endpoint can do
+    except (ModelRefused, ContextFull):
+        raise
+    except ModelUnavailable as error:  # which says nothing about what the endpoint can do
+        raise ModelUnavailable(f"{error}; or name a dialect, such as --dialect turns") from error
     except ModelError as error:
         raise _Unable(str(error)) from error

@@ -40,6 +40,10 @@ _CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
 """What makes vLLM and SGLang go on with the last message; llama.cpp does so by itself."""
 _STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 _OPTIONAL = ("stop", "temperature", "seed", "max_tokens", "stream_options", *_CONTINUE)
+_MISSED = {
+    "continue_final_message": "which --dialect fence needs",
+    "stream_options": "so that the tokens of streamed replies may not count",
+}
 _LOG = logging.getLogger(__name__)
 
 
@@ -227,8 +231,8 @@ class Model:
             self._wants_thought = True
             return True
         parameters = unwanted(error, [key for key in _OPTIONAL if key in sent])
-        if "continue_final_message" in set(parameters) - set(self._renamed):
-            _LOG.warning("%s takes no continue_final_message, which --dialect fence needs", self.endpoint.where)
+        for parameter in set(parameters) & set(_MISSED) - set(self._renamed):
+            _LOG.warning("%s takes no %s, %s", self.endpoint.where, parameter, _MISSED[parameter])
         for parameter in parameters:
             self._renamed[parameter] = "max_completion_tokens" if parameter == "max_tokens" else None
         return bool(parameters)

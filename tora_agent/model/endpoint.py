@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from tora_agent.errors import UsageError
 from tora_agent.model.settings import ClientSettings
 
+DEFAULT = "qwen2.5-coder-1.5b"
+"""The embedded model: a name of the catalogue in `weights.py`."""
+
 
 class Endpoint(BaseModel):
     """Where a model answers. The key is never printed and never stored."""
@@ -29,10 +32,8 @@ class Endpoint(BaseModel):
 
     @property
     def label(self) -> str:
-        """The model as it can be asked for again: "local" or "local:..." for the embedded one."""
-        if self.embedded:
-            return f"local:{self.model}" if self.model else "local"
-        return self.model
+        """The model as it can be asked for again, whatever the environment says then: "local:..." if embedded."""
+        return f"local:{self.model}" if self.embedded else self.model
 
     @property
     def where(self) -> str:
@@ -93,7 +94,7 @@ def choose_endpoint(
 
 
 def _embedded(wanted: str) -> Endpoint:
-    return Endpoint(model=wanted or os.environ.get("TORA_LOCAL_MODEL", ""), embedded=True)
+    return Endpoint(model=wanted or os.environ.get("TORA_LOCAL_MODEL") or DEFAULT, embedded=True)
 
 
 def _is_address(url: str) -> bool:

@@ -138,11 +138,12 @@ class _Begun:
 def _add(part: _ToolCall, calls: list[_Begun]) -> None:
     """Add a piece to the call of its index, or begin another.
 
-    A new id, or a name where there are arguments already, is another call: Gemini gives all of them the index 0.
+    A name with a new id, or where there are arguments already, is another call: Gemini gives all of them the index 0.
+    A new id alone says nothing: some servers give each piece its own.
     """
     index, id, more = part.index or 0, str(part.id or ""), _tool_call(part.function)
     call = next((each for each in reversed(calls) if each.index == index), None)
-    if call is None or (id != call.id if id and call.id else more.name and call.arguments):
+    if call is None or (more.name and (id != call.id if id and call.id else call.arguments)):
         calls.append(call := _Begun(index, id))
     call.name += more.name if more.name != call.name else ""
     call.arguments += more.arguments
@@ -185,7 +186,7 @@ def _call(
 ) -> ModelCall:
     if finish is None:
         raise CutReply("a reply without a finish reason")
-    finish = _MEANS.get(finish.lower(), finish)
+    finish = _MEANS.get(finish.lower(), finish.lower())
     if finish in _BROKEN_OFF:
         raise CutReply(f"a reply that the server broke off ({finish})")
     used = usage or _Usage()

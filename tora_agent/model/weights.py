@@ -17,6 +17,7 @@ from pathlib import Path
 from sandbox.build import cache_dir
 from tora_agent.errors import ToraError, UsageError
 from tora_agent.hub import offline_without_hub
+from tora_agent.model.endpoint import DEFAULT
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,6 @@ CATALOGUE = {
         ),
     )
 }
-DEFAULT = "qwen2.5-coder-1.5b"
 
 
 class WeightsMissing(ToraError):
