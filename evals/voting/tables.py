@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from statistics import fmean
 
 from rich.console import RenderableType
@@ -29,7 +29,10 @@ def ballots_of(run: Run, samples: Iterable[tuple[Trajectory, Grade]]) -> dict[st
 
 
 def vote_tables(run: Run, samples: Iterable[tuple[Trajectory, Grade]]) -> list[RenderableType]:
-    """pass@k, maj@k and verified@k for all k, with the tokens that k samples take; nothing without a vote."""
+    """pass@k, maj@k and verified@k for all k, with the tokens that k samples take; nothing without a vote.
+
+    Nothing is verified where no answer was checked.
+    """
     known = list(samples)
     ballots = ballots_of(run, known)
     if not ballots:
@@ -37,26 +40,31 @@ def vote_tables(run: Run, samples: Iterable[tuple[Trajectory, Grade]]) -> list[R
     spent: dict[str, list[int]] = defaultdict(list)
     for trajectory, _ in known:
         spent[trajectory.problem_id].append(trajectory.usage.completion_tokens)
-    table = Table("k", "pass@k", "maj@k", "verified@k", "tokens", title="Votes over all subsets of k samples")
-    table.caption = "tokens: generated, a problem"
+    checked = any(ballot.state for each in ballots.values() for ballot in each)
+    votes = list(Vote) if checked else [Vote.MAJORITY]
+    columns = ("k", "pass@k", "maj@k", *(["verified@k"] if checked else []), "tokens")
+    table = Table(*columns, title="Votes of k samples", caption="over all subsets; tokens generated a problem")
     for row in scores(list(ballots.values()), run.manifest.weights):
-        shares = (f"{100 * share:.1f} %" for share in (row.pass_at_k, row.majority, row.verified))
+        shares = (row.pass_at_k, row.majority, *([row.verified] if checked else []))
         tokens = fmean(fmean(each) * min(row.k, len(each)) for each in spent.values())
-        table.add_row(str(row.k), *shares, f"{tokens:.0f}")
-    vote = run.manifest.vote
-    return [table, *([_outcome(vote, run, list(ballots.values()))] if vote else [])]
+        table.add_row(str(row.k), *(f"{100 * share:.1f} %" for share in shares), f"{tokens:.0f}")
+    asked = [run.manifest.vote] if run.manifest.vote else votes
+    return [table, *_outcomes(asked, run, list(ballots.values()))]
 
 
-def _outcome(vote: Vote, run: Run, problems: list[list[Ballot]]) -> str:
-    """What the vote of all samples comes to, with its 95 % interval, and paired with a single sample."""
-    chosen = [(winner(ballots, vote, run.manifest.weights), ballots) for ballots in problems]
-    right = [[index is not None and ballots[index].correct] for index, ballots in chosen]
-    single = [[ballot.correct for ballot in ballots] for ballots in problems]
-    low, high = interval(right)
-    gain = paired_difference(single, right)
-    between = gain.interval()
-    gained = f" [{100 * between.low:+.1f}, {100 * between.high:+.1f}]" if between and gain.deviation else ""
-    return (
-        f"[bold]{vote.value}@{run.manifest.samples}: {100 * fmean(map(sum, right)):.1f} % of {len(right)} problems[/], "
-        f"95 % interval [{100 * low:.1f}, {100 * high:.1f}]; over one sample: {100 * gain.mean:+.1f} points{gained}"
-    )
+def _outcomes(votes: list[Vote], run: Run, problems: list[list[Ballot]]) -> Iterator[str]:
+    """What each vote of all samples comes to, with its 95 % interval, and paired with a single sample and the other."""
+    before, name = [[ballot.correct for ballot in ballots] for ballots in problems], "one sample"
+    for vote in votes:
+        chosen = [(winner(ballots, vote, run.manifest.weights), ballots) for ballots in problems]
+        right = [[index is not None and ballots[index].correct] for index, ballots in chosen]
+        low, high = interval(right)
+        gain = paired_difference(before, right)
+        between = gain.interval()
+        gained = f" [{100 * between.low:+.1f}, {100 * between.high:+.1f}]" if between and gain.deviation else ""
+        voted = f"{vote.value}@{run.manifest.samples}"
+        yield (
+            f"[bold]{voted}: {100 * fmean(map(sum, right)):.1f} % of {len(right)} problems[/], "
+            f"95 % interval [{100 * low:.1f}, {100 * high:.1f}]; over {name}: {100 * gain.mean:+.1f} points{gained}"
+        )
+        before, name = right, voted

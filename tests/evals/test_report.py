@@ -97,13 +97,20 @@ def test_a_run_without_checks_says_nothing_of_them(tmp_path: Path) -> None:
 # Votes
 
 
-def voted(folder: Path, *problems: str, vote: Vote | None = Vote.MAJORITY, samples: int = 3, **fields: Any) -> Run:
-    """A voted run. A problem is written by its samples' answers; "a" is the right one."""
+def voted(
+    folder: Path,
+    *problems: str,
+    vote: Vote | None = Vote.MAJORITY,
+    samples: int = 3,
+    state: State | None = None,
+    **fields: Any,
+) -> Run:
+    """A voted run. A problem is written by its samples' answers; "a" is the right one. All have the `state`."""
     ids = [f"own/{i}" for i in range(len(problems))]
     run = Run.create(folder / "run", manifest(problem_ids=ids, samples=samples, vote=vote, **fields))
     for id_, answers in zip(ids, problems, strict=True):
         for i, answer in enumerate(answers):
-            run.add(trajectory(answer, id_, i))
+            run.add(trajectory(answer, id_, i).model_copy(update={"state": state}))
             run.add(grade(RIGHT if answer == "a" else WRONG, id_, i))
     run.save_classes(
         {id_: {i: ord(a) for i, a in enumerate(answers)} for id_, answers in zip(ids, problems, strict=True)}
@@ -113,10 +120,10 @@ def voted(folder: Path, *problems: str, vote: Vote | None = Vote.MAJORITY, sampl
 
 def test_a_vote_has_an_interval_and_is_compared_with_one_sample(tmp_path: Path) -> None:
     lines = shown(voted(tmp_path, "aab", "abb", "aab", "aaa"))
-    rows = part(lines, "Votes over all subsets of k samples", 3)
+    rows = part(lines, "Votes of k samples", 3)
     # One sample is right in 8 of 12; of three, the majority in 3 of 4 problems. A sample takes 5 tokens.
     assert [row.split()[0] for row in rows] == ["1", "2", "3"]
-    assert rows[0] == "1 66.7 % 66.7 % 66.7 % 5" and rows[2] == "3 100.0 % 75.0 % 75.0 % 15"
+    assert rows[0] == "1 66.7 % 66.7 % 5" and rows[2] == "3 100.0 % 75.0 % 15"
     (said,) = [line for line in lines if line.startswith("majority@3")]
     assert said == (
         "majority@3: 75.0 % of 4 problems, 95 % interval [30.1, 95.4]; over one sample: +8.3 points [-22.9, +39.6]"
@@ -127,14 +134,17 @@ def test_a_single_problem_has_a_difference_without_an_interval(tmp_path: Path) -
     assert any(line.endswith("over one sample: +33.3 points") for line in shown(voted(tmp_path, "aab")))
 
 
-def test_no_vote_has_the_table_alone(tmp_path: Path) -> None:
-    text = "\n".join(shown(voted(tmp_path, "aab", vote=None)))
-    assert "Votes over all subsets" in text and "over one sample" not in text
+def test_without_a_vote_all_that_can_be_counted_is_told(tmp_path: Path) -> None:
+    said = "\n".join(shown(voted(tmp_path, "aab", vote=None)))
+    assert "majority@3" in said and "verified@" not in said
+    checked = "\n".join(shown(voted(tmp_path / "checked", "aab", "abb", vote=None, state="True")))
+    assert "verified@k" in checked
+    assert "verified@3: 50.0 % of 2 problems, 95 % interval [9.5, 90.5]; over majority@3: +0.0 points" in checked
 
 
 def test_problems_that_stopped_early_count_with_what_they_took(tmp_path: Path) -> None:
     lines = shown(voted(tmp_path, "aaa", "abbab", samples=5, stop_early=True))
-    tokens = [line.split()[-1] for line in part(lines, "Votes over all subsets of k samples", 5)]
+    tokens = [line.split()[-1] for line in part(lines, "Votes of k samples", 5)]
     assert tokens == ["5", "10", "15", "18", "20"]  # of 3 and 5 samples of 5 tokens: 15 and 25 at most
     assert any(line.startswith("stopped early: 8 of 10 samples.") for line in lines)
 
