@@ -91,7 +91,7 @@ class Chat:
 
     async def unfinished(self) -> bool:
         """Whether the last thing asked for was stopped in the middle."""
-        return bool((await self._state()).next)
+        return bool((await self._state()).tasks)  # `next` leaves out one that has ended but was not followed up
 
     async def waiting(self) -> dict[str, str] | None:
         """What waits for a person's approval, if anything: the `code` of the newest step, or of a `check`."""
@@ -223,13 +223,17 @@ class Chat:
 
         What was stopped before it goes on: after a message with the model's next reply, else where it was.
         """
-        stopped, steps = await self.unfinished(), await self.steps()
-        node = START if stopped else "answer"
-        update: dict[str, Any] = {"steps": [step.model_dump(mode="json")]}
+        state = await self._state()
+        kept, steps = await self._graph.aget_state(state.config), state.values.get("steps", [])
+        # A stop may come after the end of a node and before its steps are kept: an update would lose them.
+        made = [*steps[len(kept.values.get("steps", ())) :], step.model_dump(mode="json")]
+        pending = state.values.get("pending", [])
         if isinstance(step, Request):
-            update["pending"] = []
-        elif stopped and steps[-1]["kind"] == "code":
-            update["steps"].append(steps[-1])  # which an output follows in any case
+            pending = []
+        elif state.tasks and steps[-1]["kind"] == "code":
+            made.append(steps[-1])  # which an output follows in any case
+        update = {"steps": made, "pending": pending, "found": state.values.get("found")}
+        node = START if state.tasks else "answer"
         await self._graph.aupdate_state(_CONFIG, update, as_node=node)
 
     def _age(self) -> float:
