@@ -81,8 +81,7 @@ def show_file(file: Path, console: Console) -> None:
         for line in found.failed:
             console.print(Text(f"a sample could not be made: {line}", "yellow"))
         answer = "no answer" if found.answer is None else f"answer: {found.answer}"
-        counted = f"{found.votes} of {len(found.trajectories)} samples, {found.vote.value} vote"
-        console.print(Text(f"{answer} ({counted})", "bold"))
+        console.print(Text(f"{answer} ({found.counted})", "bold"))
 
 
 def trajectory_parts(trajectory: Trajectory) -> Iterator[RenderableType]:

@@ -35,6 +35,11 @@ class Elected(BaseModel):
     failed: list[str] = []
     """Why samples could not be made, a line each; once one could not, no further ones are begun."""
 
+    @property
+    def counted(self) -> str:
+        """How many samples agree, in words."""
+        return f"{self.votes} of {len(self.trajectories)} samples, {self.vote.value} vote"
+
 
 async def solve_by_vote(
     problem: Problem,
@@ -116,6 +121,5 @@ def solve_command(console: Console, *, as_json: bool, **asked: Any) -> int:
     elif elected.answer is None:
         console.print(Text("no answer", "bold red"))
     else:
-        counted = f"{elected.votes} of {len(elected.trajectories)} samples, {elected.vote.value} vote"
-        console.print(Text.assemble("answer: ", (elected.answer, "bold green"), f" ({counted})"))
+        console.print(Text.assemble("answer: ", (elected.answer, "bold green"), f" ({elected.counted})"))
     return 0 if elected.answer is not None else 1

@@ -133,16 +133,13 @@ class Chat:
             raise UsageError("there is no answer to verify yet")
         answered = max(i for i, step in enumerate(steps) if step["kind"] == "answer")
         asked = [step["text"] for step in since_restart(steps[:answered]) if step["kind"] == "request" and asks(step)]
-        async with self._kernel_kept():
-            ctx = await self._context(stream=False)
+        ctx = await self._context(stream=False)
         ctx = replace(ctx, prompt=ctx.prompt.model_copy(update={"check": ctx.prompt.check or "check"}))
         return await verification.ask("\n\n".join([problem, *asked]), answer, None, ctx.settings.max_tokens, ctx)
 
     async def run_check(self, asked: Verification) -> Verification:
         """Run it in a kernel of its own."""
-        async with self._kernel_kept():
-            ctx = await self._context(stream=False)
-        check = await verification.run(asked, worked(await self.steps()), ctx)
+        check = await verification.run(asked, worked(await self.steps()), await self._context(stream=False))
         await self._add(check)
         return check
 
@@ -257,9 +254,10 @@ class Chat:
     async def _open_kernel(self) -> Session:
         """The solution's kernel, made again from the cells that were run where there is none."""
         if self._session is None:
-            session = await self._kernel.enter_async_context(self.agent.box.session())
-            for code in cells_run(await self.steps()):
-                await session.run(code)
+            async with self._kernel_kept():
+                session = await self._kernel.enter_async_context(self.agent.box.session())
+                for code in cells_run(await self.steps()):
+                    await session.run(code)
             self._session = session
         return self._session
 
