@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,12 +88,14 @@ UNLABELLED = """() => [...document.querySelectorAll("a, button, input, select")]
 def test_text_stands_out_from_its_ground(browser: Browser, served: Served, scheme: str) -> None:
     """WCAG 2.2, 1.4.3: at least 4.5 to 1."""
     with browser.new_context(color_scheme=scheme) as context:
-        page = Watched(context.new_page()).open(served.address)
+        watched = Watched(context.new_page())
+        page = watched.open(served.address)
         for address in ("", "/list", "/list?verdict=wrong"):
             page.goto(run_address(served, FIRST, address))
             assert page.evaluate(FAINT) == []
-        page.locator("#rows tbody a").first.click()
-        page.wait_for_selector(".story")
+        with watched.leaving("**/trajectory?*"):
+            page.locator("#rows tbody a").first.click()
+        assert page.locator(".story").is_visible()
         assert page.evaluate(FAINT) == []
 
 
@@ -135,7 +136,8 @@ def test_numbers_lead_to_their_samples(watched: Watched, served: Served) -> None
 
 def test_heat_map_cells_lead_to_their_samples(watched: Watched, served: Served) -> None:
     page = watched.open(run_address(served, FIRST))
-    page.get_by_role("row", name="Geometry").get_by_role("link").nth(1).click()
+    with watched.leaving("**/list?*"):
+        page.get_by_role("row", name="Geometry").get_by_role("link").nth(1).click()
     assert "subject=Geometry" in page.url and "level=2" in page.url
     assert page.locator("p.count").inner_text() == "4 samples"
 
@@ -149,15 +151,12 @@ def test_keyboard_goes_through_list_and_samples(watched: Watched, served: Served
         assert page.evaluate(focused) == name
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"
-    page.keyboard.press("Enter")
-    page.wait_for_selector(".story")
-    assert page.locator("h1").inner_text() == names[1]
-    page.keyboard.press("j")
-    page.wait_for_function(f"document.querySelector('h1').innerText === {json.dumps(names[2])}")
-    page.keyboard.press("k")
-    page.wait_for_function(f"document.querySelector('h1').innerText === {json.dumps(names[1])}")
-    page.keyboard.press("u")
-    page.wait_for_selector("#rows")
+    for key, name in (("Enter", names[1]), ("j", names[2]), ("k", names[1])):
+        with watched.leaving("**/trajectory?*"):
+            page.keyboard.press(key)
+        assert page.locator("h1").inner_text() == name
+    with watched.leaving("**/list?*"):
+        page.keyboard.press("u")
     assert page.url == run_address(served, FIRST, "/list?verdict=wrong")
     page.keyboard.press("/")
     page.keyboard.type("jk")
@@ -166,21 +165,22 @@ def test_keyboard_goes_through_list_and_samples(watched: Watched, served: Served
 
 def test_a_filter_is_an_address(watched: Watched, served: Served) -> None:
     page = watched.open(run_address(served, FIRST, "/list"))
-    page.select_option("#f-verdict", "wrong")
-    page.wait_for_url("**/list?verdict=wrong")
-    page.select_option("#f-level", "5")
-    page.wait_for_url("**level=5*")
+    with watched.leaving("**/list?verdict=wrong"):
+        page.select_option("#f-verdict", "wrong")
+    with watched.leaving("**level=5*"):
+        page.select_option("#f-level", "5")
     assert set(page.locator("#rows .verdict").all_inner_texts()) == {"✗ wrong"}
     page.fill("#q", "no-such-word")
-    page.keyboard.press("Enter")
-    page.wait_for_selector("p.empty")
+    with watched.leaving("**q=no-such-word*"):
+        page.keyboard.press("Enter")
+    assert page.locator("p.empty").is_visible()
     assert page.locator("#f-verdict").input_value() == "wrong"
 
 
 def test_a_trajectory_tells_its_story(watched: Watched, served: Served) -> None:
     page = watched.open(run_address(served, FIRST, "/list?error=NameError&flip=retried"))
-    page.locator("#rows tbody a").first.click()
-    page.wait_for_selector(".story")
+    with watched.leaving("**/trajectory?*"):
+        page.locator("#rows tbody a").first.click()
     assert page.locator(".problem math").count()
     assert "NameError: name 'candidates' is not defined" in page.locator(".out.bad").first.inner_text()
     assert page.locator("pre.code .k, pre.code .kn").count()
@@ -188,10 +188,10 @@ def test_a_trajectory_tells_its_story(watched: Watched, served: Served) -> None:
     assert page.locator(".k-retry").count()
     evidence = page.locator(".tags a[href^='#step-']").first
     evidence.click()
-    assert page.locator(":target").count() == 1
+    page.locator(":target").wait_for(state="attached")
     assert page.locator(".chips a").count() == 4
-    page.get_by_role("link", name="Side by side").click()
-    page.wait_for_selector(".beside")
+    with watched.leaving("**beside*"):
+        page.get_by_role("link", name="Side by side").click()
     assert page.locator(".beside > section").count() == 2
 
 
@@ -212,16 +212,16 @@ def test_compared_runs_show_flips_first(watched: Watched, served: Served) -> Non
     assert len(changes) == 35
     flipped = [change != "same" for change in changes]
     assert flipped == sorted(flipped, reverse=True) and any(flipped)
-    page.locator("#rows a").first.click()
-    page.wait_for_selector(".beside")
+    with watched.leaving("**beside*"):
+        page.locator("#rows a").first.click()
     verdicts = page.locator(".beside .ruling .verdict").all_inner_texts()
     assert len(verdicts) == 2 and verdicts.count("✓ correct") == 1
 
 
 def test_hostile_content_does_nothing(watched: Watched, served: Served) -> None:
     page = watched.open(run_address(served, HOSTILE, "/list"))
-    page.locator("#rows tbody a").first.click()
-    page.wait_for_selector(".story")
+    with watched.leaving("**/trajectory?*"):
+        page.locator("#rows tbody a").first.click()
     page.locator("details").evaluate_all("all => all.forEach(each => { each.open = true; })")
     page.locator("a, summary").evaluate_all("all => all.forEach(each => each.dispatchEvent(new Event('mouseover')))")
     assert page.evaluate("window.hacked") is None
@@ -239,7 +239,8 @@ ACTING = """() => [...document.querySelectorAll("main *")].filter((each) =>
 
 def test_a_long_output_is_there_whole_as_plain_text(watched: Watched, served: Served) -> None:
     page = watched.open(run_address(served, HOSTILE, "/list"))
-    page.locator("#rows tbody a").first.click()
+    with watched.leaving("**/trajectory?*"):
+        page.locator("#rows tbody a").first.click()
     address = page.locator("#step-2 a[href*=whole]").evaluate("link => link.href")
     response = page.request.get(address)
     assert response.headers["content-type"].startswith("text/plain")
@@ -270,7 +271,7 @@ def test_the_report_needs_no_server(browser: Browser, folder: Path) -> None:
         watched = Watched(context.new_page())
         page = watched.open((folder / "report.html").as_uri())
         page.locator(".bars a", has_text="wrong").first.click()
-        page.wait_for_function("document.getElementById('count').textContent.includes('listed samples')")
+        page.locator("#count", has_text="listed samples").wait_for()
         shown = page.locator("#rows tbody tr:visible .verdict").all_inner_texts()
         assert shown and "✓ correct" not in shown
         page.locator("#rows tbody tr:visible a").first.click()

@@ -79,3 +79,12 @@ class Watched:
     def open(self, address: str) -> Page:
         self.page.goto(address)
         return self.page
+
+    @contextmanager
+    def leaving(self, pattern: str) -> Iterator[None]:
+        """What is done within leads to another page: wait until that, of an address like `pattern`, is loaded.
+
+        An element of the new page can be there before its style sheet is, so waiting for one is not enough.
+        """
+        with self.page.expect_navigation(url=pattern):
+            yield
