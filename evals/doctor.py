@@ -11,7 +11,8 @@ from rich.markup import escape
 
 from sandbox import SandboxError
 from tora_agent.errors import ToraError
-from tora_agent.model import Endpoint, Model, choose_endpoint
+from tora_agent.model import Endpoint, choose_endpoint
+from tora_agent.model.client import Model
 
 Check = Callable[[], str]
 """Returns what is there; raises an error whose message holds the remedy."""

@@ -14,7 +14,8 @@ import pytest
 
 from sandbox import Sandbox
 from sandbox.build import find_image
-from tora_agent.model import ClientSettings, Endpoint, Model
+from tora_agent.model import ClientSettings, Endpoint
+from tora_agent.model.client import Model
 from tora_agent.model.scripted import Script, ScriptedServer
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

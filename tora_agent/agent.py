@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from langsmith import tracing_context
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from prompts import PromptError, PromptSet, load_prompt
 from sandbox import Limits, Sandbox, SandboxError, Session
@@ -21,7 +21,9 @@ from tora_agent.dialects import DIALECTS, Dialect
 from tora_agent.dialects.probe import choose_dialect, told
 from tora_agent.errors import UsageError
 from tora_agent.graph import Context, build_graph
-from tora_agent.model import ClientSettings, Endpoint, Model, choose_endpoint, open_model
+from tora_agent.model import ClientSettings, Endpoint, choose_endpoint, open_model
+from tora_agent.model.client import Model
+from tora_agent.problem import Problem
 from tora_agent.settings import AgentSettings, checked_settings
 from tora_agent.steps import State, Step, Trajectory, Usage
 
@@ -30,20 +32,6 @@ RECURSION_LIMIT = 100_000
 OnEvent = Callable[[dict[str, Any]], None]
 """Takes live events: {"text": piece of the model's reply, None to begin anew}, {"step": a step as JSON types}, or
 {"note": a line on what was chosen}."""
-
-
-class Problem(BaseModel):
-    """One problem. Only `problem` reaches the model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    problem: str
-    unique_id: str = "problem"
-    subject: str = ""
-    level: int | None = None
-    answer: str = ""
-    """The gold answer; empty where none is known."""
-    solution: str = ""
 
 
 class Solution(BaseModel):

@@ -22,7 +22,7 @@ from tora_agent import attempts, budgets, notes, verification
 from tora_agent.conversation import answers_request, conversation, since_request, worked
 from tora_agent.dialects import Dialect
 from tora_agent.errors import ContextFull
-from tora_agent.model import Model
+from tora_agent.model.client import Model
 from tora_agent.settings import AgentSettings
 from tora_agent.steps import (
     AGAIN,

@@ -15,8 +15,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tora_agent.agent import Problem
 from tora_agent.errors import UsageError
+from tora_agent.problem import Problem
 
 NAMES = ("sample", "math500")
 Row = dict[str, Any]

@@ -10,8 +10,8 @@ from evals.explain.evidence import Evidence, Finding, some
 from evals.importing.joining import normal
 from evals.report import Sample
 from evals.scoring.transcript import transcript
-from tora_agent.agent import Problem
 from tora_agent.answers import last_box
+from tora_agent.problem import Problem
 
 MATH500_LEVELS = {1: 43, 2: 90, 3: 105, 4: 128, 5: 134}
 """Problems of each level in MATH-500 (Lightman et al. 2023, arXiv:2305.20050, appendix C)."""

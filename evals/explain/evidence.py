@@ -12,7 +12,7 @@ from evals.report import Sample
 from evals.runs import Run
 from evals.runs.problems import problems_of
 from evals.scoring.table import OURS, SOURCE, Scored
-from tora_agent.agent import Problem
+from tora_agent.problem import Problem
 
 Equal = Callable[[str, str], bool]
 """Whether two answers are the same to our grader."""

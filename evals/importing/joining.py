@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from evals.benchmarks import Benchmark
 from evals.importing.record import Record
-from tora_agent.agent import Problem
 from tora_agent.errors import UsageError
+from tora_agent.problem import Problem
 
 
 def normal(text: str) -> str:

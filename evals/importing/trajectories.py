@@ -12,7 +12,7 @@ from evals.importing.joining import Joined
 from evals.importing.outputs import result_of
 from evals.importing.record import Record
 from sandbox import CellResult
-from tora_agent.agent import Problem
+from tora_agent.problem import Problem
 from tora_agent.steps import (
     Answer,
     Code,

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from evals.benchmarks import load_benchmark
 from evals.benchmarks.base import read_jsonl
 from evals.runs.run import Run
-from tora_agent.agent import Problem
 from tora_agent.errors import UsageError
+from tora_agent.problem import Problem
 
 FILE = "problems.jsonl"
 

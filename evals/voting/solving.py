@@ -12,9 +12,10 @@ from rich.text import Text
 
 from evals.voting.votes import Ballot, Vote, Weights, classes, decided, winner
 from sandbox import SandboxError
-from tora_agent.agent import Agent, Problem, open_agent
+from tora_agent.agent import Agent, open_agent
 from tora_agent.errors import ToraError
 from tora_agent.model import ClientSettings, Endpoint
+from tora_agent.problem import Problem
 from tora_agent.settings import AgentSettings
 from tora_agent.steps import Trajectory
 

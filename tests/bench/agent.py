@@ -28,10 +28,11 @@ from rich.table import Table
 
 from prompts import load_prompt
 from sandbox import Sandbox
-from tora_agent.agent import Agent, Problem
+from tora_agent.agent import Agent
 from tora_agent.dialects import DIALECTS
 from tora_agent.dialects.fences import STOP, read_reply
 from tora_agent.model import Endpoint, open_model
+from tora_agent.problem import Problem
 from tora_agent.settings import AgentSettings
 
 QUESTION = "What is 1 + 1?"

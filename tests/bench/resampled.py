@@ -10,7 +10,7 @@ from evals.benchmarks import load_benchmark
 from evals.grading import Grade, Verdict
 from evals.runs import Manifest, Run
 from sandbox.result import CellError, CellResult
-from tora_agent.agent import Problem
+from tora_agent.problem import Problem
 from tora_agent.settings import AgentSettings
 from tora_agent.steps import (
     Answer,

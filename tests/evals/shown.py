@@ -10,7 +10,7 @@ from evals.grading import Grade, Verdict
 from evals.runs import Run
 from sandbox.result import CellError, CellResult
 from tests.evals.making import manifest
-from tora_agent.agent import Problem
+from tora_agent.problem import Problem
 from tora_agent.settings import AgentSettings
 from tora_agent.steps import (
     Answer,

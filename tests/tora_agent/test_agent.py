@@ -19,10 +19,12 @@ from prompts.sets import render
 from sandbox import CellError, CellResult, Sandbox
 from tests.conftest import Tora, model_at, script
 from tora_agent import Solution, solve, solve_async
-from tora_agent.agent import Agent, Problem
+from tora_agent.agent import Agent
 from tora_agent.errors import ModelRefused, ModelUnavailable, UsageError
-from tora_agent.model import Endpoint, Model
+from tora_agent.model import Endpoint
+from tora_agent.model.client import Model
 from tora_agent.model.scripted import ScriptedServer
+from tora_agent.problem import Problem
 from tora_agent.settings import AgentSettings
 from tora_agent.steps import Failure, Output, Reasoning, Retry, Trajectory, Usage, Verification
 from tora_agent.verification import read_state

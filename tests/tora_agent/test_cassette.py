@@ -14,7 +14,8 @@ from tests.evals.running import tora_in
 from tests.tora_agent.test_client import answering, ask, refusal, scripted, serving, whole
 from tora_agent.dialects.probe import choose_dialect
 from tora_agent.errors import ContextFull, ModelError, ModelUnavailable, UsageError
-from tora_agent.model import ClientSettings, Endpoint, Model, open_model
+from tora_agent.model import ClientSettings, Endpoint, open_model
+from tora_agent.model.client import Model
 
 pytestmark = pytest.mark.anyio
 

@@ -20,7 +20,8 @@ from tests.conftest import model_at, script
 from tora_agent.dialects import Sent
 from tora_agent.dialects.base import read_fenced
 from tora_agent.errors import ContextFull, ModelError, ModelRefused, ModelUnavailable
-from tora_agent.model import ClientSettings, Endpoint, Model
+from tora_agent.model import ClientSettings, Endpoint
+from tora_agent.model.client import Model
 from tora_agent.model.scripted import ScriptedServer
 from tora_agent.steps import Asked, ModelCall
 

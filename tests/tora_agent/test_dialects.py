@@ -18,13 +18,15 @@ from tests.evals.making import jsonl, row
 from tests.evals.running import serving as serving_apart
 from tests.evals.running import tora_in
 from tests.tora_agent.test_client import ask, serving
-from tora_agent.agent import Agent, Problem
+from tora_agent.agent import Agent
 from tora_agent.conversation import EMPTY
 from tora_agent.dialects import DIALECTS, Sent
 from tora_agent.dialects.probe import choose_dialect
 from tora_agent.errors import ModelUnavailable
-from tora_agent.model import ClientSettings, Model
+from tora_agent.model import ClientSettings
+from tora_agent.model.client import Model
 from tora_agent.model.scripted import ScriptedServer
+from tora_agent.problem import Problem
 from tora_agent.settings import AgentSettings
 from tora_agent.steps import ModelCall, Output, Reasoning, Retry, ToolCall, Trajectory, Usage
 

@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 
 from tests.tora_agent.test_client import KEY, ask, serving
-from tora_agent.model import ClientSettings, Model
+from tora_agent.model import ClientSettings
+from tora_agent.model.client import Model
 from tora_agent.model.pace import Pace
 from tora_agent.model.trouble import retry_after
 

@@ -10,7 +10,8 @@ import pytest
 from tests.conftest import model_at, script
 from tora_agent.dialects import Sent
 from tora_agent.errors import ModelRefused
-from tora_agent.model import Endpoint, Model
+from tora_agent.model import Endpoint
+from tora_agent.model.client import Model
 from tora_agent.model.scripted import ScriptedServer
 
 pytestmark = pytest.mark.anyio

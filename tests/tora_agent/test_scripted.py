@@ -18,7 +18,8 @@ import openai
 import pytest
 
 import tora_agent
-from tora_agent.model.scripted import Script, ScriptedServer, ScriptError, load_script, split_tokens
+from tora_agent.errors import UsageError
+from tora_agent.model.scripted import Script, ScriptedServer, load_script, split_tokens
 
 TEXT = "one two  three\nfour five six"
 ROOT = Path(tora_agent.__file__).parent.parent
@@ -575,7 +576,7 @@ def test_load_script(tmp_path: Path, name: str) -> None:
 def test_wrong_scripts(tmp_path: Path, text: str, place: str) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(ScriptError) as caught:
+    with pytest.raises(UsageError) as caught:
         load_script(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
@@ -601,7 +602,7 @@ def test_wrong_scripts(tmp_path: Path, text: str, place: str) -> None:
 def test_wrong_turns(tmp_path: Path, turn: str, problem: str) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(f"entries:\n  - match: a\n    turns:\n      - {turn}\n", encoding="utf-8")
-    with pytest.raises(ScriptError) as caught:
+    with pytest.raises(UsageError) as caught:
         load_script(path)
     assert str(caught.value).startswith(f"{path}: entries[0].turns[0]{problem}")
     assert "\n" not in str(caught.value)
@@ -612,7 +613,7 @@ def test_unreadable_scripts(tmp_path: Path) -> None:
     broken.write_text('{"entries": [}', encoding="utf-8")
     binary.write_bytes(b"\xff\xfe\xfa")
     for path, words in [(tmp_path / "none.yaml", "No such file"), (broken, "line 1"), (binary, "utf-8")]:
-        with pytest.raises(ScriptError, match=words) as caught:
+        with pytest.raises(UsageError, match=words) as caught:
             load_script(path)
         assert str(caught.value).startswith(str(path))
 

@@ -13,7 +13,8 @@ from tests.evals.making import jsonl, row
 from tests.evals.running import serving, tora_in
 from tests.tora_agent.test_client import ask, scripted
 from tora_agent.errors import BudgetSpent, UsageError
-from tora_agent.model import ClientSettings, Endpoint, Model
+from tora_agent.model import ClientSettings, Endpoint
+from tora_agent.model.client import Model
 from tora_agent.model.settings import Price
 from tora_agent.model.spending import Spending, price_table
 from tora_agent.steps import Usage

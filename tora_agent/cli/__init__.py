@@ -59,9 +59,8 @@ def _exit_with_usage(error: typer.TyperException) -> NoReturn:
 def _exit_with(error: Exception) -> NoReturn:
     from sandbox import SandboxError
     from tora_agent.errors import ToraError
-    from tora_agent.model.scripted import ScriptError
 
-    if isinstance(error, ToraError | SandboxError | ScriptError):
+    if isinstance(error, ToraError | SandboxError):
         print(f"tora: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
-from tora_agent.model.client import Model
 from tora_agent.model.endpoint import Endpoint, choose_endpoint
 from tora_agent.model.settings import ClientSettings
 
-__all__ = ["ClientSettings", "Endpoint", "Model", "choose_endpoint", "fetch_if_embedded", "open_model"]
+if TYPE_CHECKING:
+    from tora_agent.model.client import Model
+
+__all__ = ["ClientSettings", "Endpoint", "choose_endpoint", "fetch_if_embedded", "open_model"]
 
 
 def fetch_if_embedded(endpoint: Endpoint) -> None:
@@ -26,6 +29,8 @@ async def open_model(endpoint: Endpoint, settings: ClientSettings | None = None)
 
     Raises `ModelRefused`, `WeightsMissing` or `UsageError`.
     """
+    from tora_agent.model.client import Model
+
     async with AsyncExitStack() as stack:
         if endpoint.embedded and settings and settings.replay_only:
             from tora_agent.model.weights import served_name

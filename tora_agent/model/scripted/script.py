@@ -9,6 +9,8 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
+from tora_agent.errors import UsageError
+
 Fault = Literal[
     "rate_limit", "quota", "server_error", "bad_key", "unknown_model", "html_error",
     "stall", "cut_stream", "malformed_json", "empty", "slow",
@@ -20,10 +22,6 @@ CodeAlone = BeforeValidator(
     lambda value: {"arguments": json.dumps({"code": value})} if isinstance(value, str) else value
 )
 PlainText = BeforeValidator(lambda value: {"content": value} if isinstance(value, str) else value)
-
-
-class ScriptError(ValueError):
-    """A script file cannot be read or is wrong. The message is one line with the file and the place."""
 
 
 class Call(BaseModel, extra="forbid", strict=True, frozen=True):
@@ -76,16 +74,16 @@ class Script(BaseModel, extra="forbid", strict=True, frozen=True):
 
 
 def load_script(path: Path) -> Script:
-    """Read a script from a JSON file (suffix .json) or else a YAML file. Raises ScriptError."""
+    """Read a script from a JSON file (suffix .json) or else a YAML file. Raises `UsageError`."""
     try:
         text = path.read_text(encoding="utf-8-sig")
         return Script.model_validate(json.loads(text) if path.suffix == ".json" else yaml.safe_load(text))
     except OSError as error:
-        raise ScriptError(
+        raise UsageError(
             f"{path} cannot be read: {error.strerror}; docs/scripted-model.md says what it holds"
         ) from error
     except (ValueError, yaml.YAMLError) as error:
-        raise ScriptError(f"{path}: {problem_in(error)}") from error
+        raise UsageError(f"{path}: {problem_in(error)}") from error
 
 
 def problem_in(error: Exception) -> str:

@@ -280,7 +280,7 @@ def _refuse(fault: Fault | None, retry_after: float | None = None) -> None:
 
 
 def serve_script(path: Path, host: str, port: int) -> None:
-    """Serve a script until Ctrl-C or SIGTERM. Raises ScriptError, and OSError for an unusable address."""
+    """Serve a script until Ctrl-C or SIGTERM. Raises `UsageError`, and OSError for an unusable address."""
     script = load_script(path)
     # Where the event loop cannot handle signals (Windows), Ctrl-C arrives as an exception.
     with contextlib.suppress(KeyboardInterrupt):
