@@ -23,8 +23,9 @@ from tora_agent.values import (
     comparison,
     constant_value,
     either,
+    fraction,
     made_of,
-    quotient,
+    negative,
 )
 
 STEPS = 50_000
@@ -246,9 +247,9 @@ class Trace:
             case ast.Call():
                 return self._call(node)
             case ast.BinOp():
+                if isinstance(node.op, ast.Div) and (written := fraction(node.left, node.right)):
+                    return written
                 sides = self.value(node.left), self.value(node.right)
-                if isinstance(node.op, ast.Div) and (fraction := quotient(*sides)):
-                    return fraction
                 made = made_of(type(node.op).__name__, *sides, effort=ARITHMETIC)
                 return replace(made, sides=sides) if isinstance(node.op, ast.Sub) else made
             case ast.Compare():
@@ -258,8 +259,8 @@ class Trace:
                 return bool_op(node.op, [self.value(each) for each in node.values])
             case ast.UnaryOp(operand=operand):
                 value = self.value(operand)
-                if isinstance(node.op, ast.USub) and (fraction := quotient(value, Value("-1"))):
-                    return fraction
+                if isinstance(node.op, ast.USub) and (number := negative(value)):
+                    return number
                 made = made_of(type(node.op).__name__, value)
                 return replace(made, comparisons=value.comparisons) if isinstance(node.op, ast.Not) else made
             case ast.IfExp():
@@ -350,8 +351,8 @@ class Trace:
                 return replace(made_of("abs", first), sides=first.sides)
             case name, _ if name in _SYMBOLS:
                 return SYMBOL
-            case (("Rational" | "Fraction"), [over, under]) if fraction := quotient(over, under):
-                return fraction
+            case (("Rational" | "Fraction"), [_, _]) if len(node.args) == 2 and (written := fraction(*node.args)):
+                return written
             case name, _ if name in ("isinstance", "type") or (name in {"int", *_NOTATION} and len(arguments) == 1):
                 return made_of(name, *arguments, *_flat(named))
         effort = ARITHMETIC if called.key in _MATHS | _NOTATION else COMPUTED

@@ -51,11 +51,23 @@ def constant_value(constant: object) -> Value:
     return Value(repr(constant) if exact is None else str(exact))
 
 
-def quotient(over: Value, under: Value) -> Value | None:
-    """The constant that the quotient of two constants stands for; None where they are none."""
+def negative(value: Value) -> Value | None:
+    """The number that a minus before a number makes; None where that is no number."""
     try:
-        return Value(str(Fraction(over.key) / Fraction(under.key)))
+        return Value(str(-Fraction(value.key)))
     except (ValueError, ZeroDivisionError):
+        return None
+
+
+def fraction(over: ast.expr, under: ast.expr) -> Value | None:
+    """The number that two integers stand for, written above and below each other in lowest terms; None for others.
+
+    480 / 30 is a computation, and so is a quotient of what has names.
+    """
+    try:
+        key = f"{ast.literal_eval(over)}/{ast.literal_eval(under)}"
+        return Value(key) if str(Fraction(key)) == key else None
+    except (ValueError, ZeroDivisionError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None
 
 
