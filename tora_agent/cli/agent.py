@@ -24,7 +24,9 @@ from tora_agent.cli.options import Data, Given, calling, solving, taking, voting
 @taking(solving, calling, voting)
 def solve(
     problem: Annotated[str | None, typer.Argument(help="The problem, or - to read it from standard input.")] = None,
-    benchmark: Annotated[str | None, typer.Option(help="Take the problem from this benchmark.")] = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="Take the problem from sample, math500, or a .jsonl file of your own.")
+    ] = None,
     id: Annotated[str | None, typer.Option(help="The problem's id in the benchmark.")] = None,
     data: Data = None,
     json: Annotated[bool, typer.Option("--json", help="Print the trajectory as JSON instead.")] = False,

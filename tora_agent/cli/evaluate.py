@@ -72,7 +72,10 @@ def import_(
         ),
     ] = None,
     benchmark: Annotated[
-        str | None, typer.Option(help="Where golds, subjects and levels come from that the log lacks.")
+        str | None,
+        typer.Option(
+            help="Where golds, subjects and levels come from that the log lacks: sample, math500, or a .jsonl file."
+        ),
     ] = None,
     data: Data = None,
     model: Annotated[str | None, typer.Option(help="The model's name. Default: as the log has it.")] = None,
@@ -150,7 +153,10 @@ def explain(
         str | None, typer.Option(help="The model whose published scores stand beside it. Default: the run's own.")
     ] = None,
     benchmark: Annotated[
-        str | None, typer.Option(help="Hold golds and problems against this benchmark. Default: the run's own.")
+        str | None,
+        typer.Option(
+            help="Hold golds and problems against it: sample, math500, or a .jsonl file. Default: the run's own."
+        ),
     ] = None,
     data: Data = None,
     log_dir: LogDir = Path("runs"),
