@@ -251,12 +251,17 @@ def _flips(retried: list[Sample]) -> Table:
 
 def _warnings(samples: list[Sample]) -> list[str]:
     cut = sum(s.trajectory.truncated for s in samples)
-    if cut / len(samples) <= TRUNCATION_WARNING:
-        return []
-    return [
-        f"[yellow]warning: {cut} of {len(samples)} samples were cut by the token limit; the score is too low: "
-        "raise --max-tokens[/]"
-    ]
+    filtered = sum(s.trajectory.failure == "filtered" for s in samples)
+    warnings = []
+    if cut / len(samples) > TRUNCATION_WARNING:
+        warnings.append(
+            f"{cut} of {len(samples)} samples were cut by the token limit; the score is too low: raise --max-tokens"
+        )
+    if filtered:
+        warnings.append(
+            f"{filtered} of {len(samples)} samples were refused by the endpoint's content filter and count as wrong"
+        )
+    return [f"[yellow]warning: {warning}[/]" for warning in warnings]
 
 
 def _parses(code: str) -> bool:

@@ -106,6 +106,8 @@ async def reason(state: Flow, runtime: Runtime[Context]) -> Command[Literal["rea
         return _go("answer", step, found=turn.answer)
     if turn.answer is not None and ctx.prompt.code != "program":
         return _go("verify", step, found=turn.answer)
+    if call.finish_reason == "content_filter":
+        return _fail(ctx, "filtered", "the endpoint's content filter refused the request or cut the reply", step)
     if call.finish_reason == "length":
         context = 0 < call.usage.completion_tokens < budget.tokens
         by = "the model's context, which is full" if context else "the token limit (--max-tokens)"

@@ -17,7 +17,7 @@ RetryReason = Literal["check_false", "looks_wrong", "no_box", "bad_call", "asked
 AGAIN: tuple[RetryReason, ...] = ("check_false", "looks_wrong")
 """Those that ask for another attempt."""
 FailureKind = Literal[
-    "truncated", "context_full", "out_of_rounds", "out_of_time", "no_answer", "no_code", "code_failed"
+    "truncated", "context_full", "filtered", "out_of_rounds", "out_of_time", "no_answer", "no_code", "code_failed"
 ]
 
 

@@ -433,6 +433,14 @@ def test_faults_that_pass_are_survived(cwd: Path, engine: docker.DockerClient) -
     assert "100.0 ± 0.0 % (10/10)" in done.out
 
 
+def test_what_a_content_filter_refuses_counts_as_wrong(cwd: Path, engine: docker.DockerClient) -> None:
+    with serving(script(entry(0), entry(1, fault="filtered"))) as server:
+        done = tora_in(cwd, *arguments(server, "--limit", 2))
+    assert done.status == 0, done.out + done.err
+    assert "50.0 ± 50.0 % (2/4)" in done.out
+    assert "2 of 4 samples were refused by the endpoint's content filter" in " ".join(done.out.split())
+
+
 async def evaluated(
     address: str, cwd: Path, resume: Run | None = None, on_start: Any = lambda *_: None, **plan: Any
 ) -> Outcome:

@@ -325,6 +325,23 @@ async def test_a_full_context_is_a_failure_and_leaves_an_answer_unchecked(box: S
         assert made.outcome == ("1", "Uncertain", None)
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("prompt", "turns", "outcome"),
+    [
+        ("tora", [run("print(1)"), {"fault": "filtered"}], (None, None, "filtered")),
+        ("tora", [{"content": "So", "finish_reason": "content_filter"}], (None, None, "filtered")),
+        ("csv", [r"\boxed{1}", {"fault": "filtered"}], ("1", "Uncertain", None)),
+    ],
+)
+async def test_a_content_filter_ends_a_sample_and_leaves_an_answer_unchecked(
+    box: Sandbox, prompt: str, turns: list[Any], outcome: tuple[str | None, str | None, str | None]
+) -> None:
+    made = await rollout(box, turns, prompt=prompt, doubts=False)
+    assert made.outcome == outcome
+    assert len(made.requests) == len(turns)
+
+
 # Words alone, and one program
 
 

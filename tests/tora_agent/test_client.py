@@ -520,6 +520,29 @@ async def test_the_servers_own_words_are_told(status: int, body: Any, words: str
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, {"message": "The response was filtered", "code": "content_filter", "param": "prompt"}),
+        (400, {"message": "rejected", "code": 400, "type": "content_filter"}),
+        (400, {"message": "Content Exists Risk", "code": "invalid_request_error"}),
+        (403, {"message": "flagged", "code": 403, "metadata": {"reasons": ["violence"], "flagged_input": "kill"}}),
+        (200, {"message": "Inappropriate content.", "code": "data_inspection_failed"}),
+    ],
+)
+async def test_what_a_content_filter_refuses_is_an_empty_reply(
+    status: int, error: dict[str, Any], stream: bool
+) -> None:
+    body = web.json_response({"error": error}, status=status)
+    event = web.Response(text=f"data: {json.dumps({'error': error})}\n\n", content_type="text/event-stream")
+    refused = answering(lambda: event if stream and status == 200 else body)
+    async with serving(refused) as served, Model(served.endpoint(), QUICK) as model:
+        call = await ask(model, [] if stream else None)
+    assert (call.raw, call.finish_reason, len(served.requests)) == ("", "content_filter", 1)
+
+
+@pytest.mark.anyio
 async def test_a_bad_key_is_refused_on_entering() -> None:
     async with scripted("x", api_key="another") as server:
         with pytest.raises(ModelRefused, match=r"refuses the key.*OPENAI_API_KEY"):

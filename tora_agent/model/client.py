@@ -24,12 +24,13 @@ from tora_agent.model.trouble import (
     by_its_code,
     explain,
     fewer_tokens,
+    filtered,
     retry_after,
     said,
     unwanted,
     wants_thought,
 )
-from tora_agent.steps import Asked, ModelCall
+from tora_agent.steps import Asked, ModelCall, Usage
 
 if TYPE_CHECKING:
     from tora_agent.dialects import Sent
@@ -133,7 +134,8 @@ class Model:
 
         Failures that may pass are retried, `tries` times in all (default: the settings'); then `on_text` gets None and
         the new reply from its start. Raises `ModelRefused` (`BudgetSpent` among them), `ModelUnavailable` (retries used
-        up), `ContextFull`, or `ModelError` for a bad request.
+        up), `ContextFull`, or `ModelError` for a bad request. What a content filter refuses is an empty reply with that
+        finish reason, as what a filter cuts is.
         """
         request = _request(self.name, sent) | {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
         kept = self._cassette.find(request) if self._cassette else None
@@ -181,6 +183,9 @@ class Model:
                     return call.model_copy(update={"seconds": time.monotonic() - began, "asked": _asked(sent)})
                 except (openai.OpenAIError, aiohttp.ClientError, CutReply, ValueError) as caught:
                     error = by_its_code(caught)
+                    if filtered(error):
+                        await self._pace.succeed()
+                        return _filtered(sent, time.monotonic() - began)
                     if self._adapt(error, sent):
                         continue
                     if fewer := fewer_tokens(error, request["max_tokens"]):
@@ -276,6 +281,11 @@ def _with_thought(message: dict[str, Any], wanted: bool) -> dict[str, Any]:
     if wanted and message["role"] == "assistant":
         return {"reasoning_content": ""} | message
     return {key: value for key, value in message.items() if key != "reasoning_content"}
+
+
+def _filtered(sent: dict[str, Any], seconds: float) -> ModelCall:
+    """A request that a content filter refused, as what a filter leaves of other replies: nothing."""
+    return ModelCall(raw="", finish_reason="content_filter", usage=Usage(calls=1), seconds=seconds, asked=_asked(sent))
 
 
 def _asked(sent: dict[str, Any]) -> Asked:

@@ -37,6 +37,8 @@ _FORM = re.compile(
 )
 """What a server error (llama.cpp's) says of that is due to the form of the request."""
 _NO_QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_credits"}
+_FILTERS = {"content_filter", "content_policy_violation", "invalid_prompt", "data_inspection_failed"}
+"""Codes and types of errors that mean what is said: of Azure and Moonshot, of proxies, OpenAI, and DashScope."""
 _KINDS = {
     400: openai.BadRequestError,
     401: openai.AuthenticationError,
@@ -115,6 +117,19 @@ def unwanted(error: Exception, parameters: list[str]) -> list[str]:
 def wants_thought(error: Exception) -> bool:
     """Whether the server asks for the `reasoning_content` of earlier replies."""
     return isinstance(error, openai.BadRequestError) and bool(_THOUGHT_MISSING.search(_cause(error)))
+
+
+def filtered(error: Exception) -> bool:
+    """Whether the endpoint's content filter refuses what is said, and would refuse it again."""
+    body = getattr(error, "body", None)
+    if not isinstance(body, dict):
+        return False
+    moderated = isinstance(body.get("metadata"), dict) and "flagged_input" in body["metadata"]  # OpenRouter
+    return (
+        moderated
+        or not _FILTERS.isdisjoint({str(body.get("code")), str(body.get("type"))})
+        or _message(body) == "Content Exists Risk"  # DeepSeek
+    )
 
 
 def fewer_tokens(error: Exception, asked: int) -> int | None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 from tora_agent.errors import UsageError
 
 Fault = Literal[
-    "rate_limit", "quota", "server_error", "bad_key", "unknown_model", "html_error",
+    "rate_limit", "quota", "server_error", "bad_key", "unknown_model", "filtered", "html_error",
     "stall", "cut_stream", "malformed_json", "empty", "slow",
 ]  # fmt: skip
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]

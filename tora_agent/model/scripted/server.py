@@ -37,6 +37,7 @@ ERRORS: dict[str, tuple[int, str, str, str | None]] = {
     "server_error": (500, "The server had an error processing your request.", "server_error", None),
     "bad_key": (401, "Incorrect API key provided.", "invalid_request_error", "invalid_api_key"),
     "unknown_model": (404, "The model does not exist.", "invalid_request_error", "model_not_found"),
+    "filtered": (400, "The response was filtered due to the prompt.", "invalid_request_error", "content_filter"),
 }
 HTML_ERROR = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
