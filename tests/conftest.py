@@ -21,6 +21,8 @@ from tora_agent.model.scripted import Script, ScriptedServer
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 """Real benchmarks and recorded trajectories, on machines that have them."""
 OWN_VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "TORA_MODEL", "TORA_LOCAL_MODEL", "HF_HUB_OFFLINE")
+PATIENCE = 300
+"""Seconds in which all that does not hang has ended, however busy the machine is."""
 Tora = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -72,7 +74,7 @@ def tora(tmp_path: Path) -> Tora:
 
     def run(*args: object, env: dict[str, str] | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "tora_agent", *map(str, args)]
-        options = {"capture_output": True, "text": True, "timeout": 120, "cwd": tmp_path} | options
+        options = {"capture_output": True, "text": True, "timeout": PATIENCE, "cwd": tmp_path} | options
         return subprocess.run(command, env=clean | (env or {}), check=False, **options)
 
     return run

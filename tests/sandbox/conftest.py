@@ -9,6 +9,7 @@ import pytest
 
 from sandbox import CellResult, Isolation, Sandbox, Session
 from sandbox.container import LABEL, owner
+from tests.conftest import PATIENCE
 
 
 @pytest.fixture(scope="module", params=list(Isolation))
@@ -32,7 +33,7 @@ async def session(engine: docker.DockerClient, isolation: Isolation) -> AsyncIte
 
 async def fine(session: Session, code: str) -> CellResult:
     """The result of a cell that must succeed."""
-    result = await session.run(code, timeout=20)
+    result = await session.run(code, timeout=PATIENCE)
     assert result.error is None, result.text
     return result
 

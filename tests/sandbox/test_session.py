@@ -16,6 +16,7 @@ import docker
 import pytest
 
 from sandbox import CellResult, Isolation, Limits, Sandbox, Session
+from tests.conftest import PATIENCE
 from tests.sandbox.conftest import containers, fine
 
 KEPT = Limits().output_chars
@@ -79,7 +80,7 @@ async def test_without_a_last_expression_there_is_no_value(session: Session, cod
 
 async def test_an_exception_shows_the_frames_of_the_user_alone(session: Session) -> None:
     result = await session.run(
-        "import sympy\ndef root(x):\n    return sympy.sqrt(x)\nprint(1)\nroot('1/0x')", timeout=20
+        "import sympy\ndef root(x):\n    return sympy.sqrt(x)\nprint(1)\nroot('1/0x')", timeout=PATIENCE
     )
     assert result.error is not None
     assert result.error.type == "SympifyError"
@@ -93,7 +94,7 @@ async def test_an_exception_shows_the_frames_of_the_user_alone(session: Session)
 
 
 async def test_the_traceback_of_a_deep_recursion_is_short(session: Session) -> None:
-    result = await session.run("def f(n):\n    return f(n + 1)\nf(0)", timeout=20)
+    result = await session.run("def f(n):\n    return f(n + 1)\nf(0)", timeout=PATIENCE)
     assert result.error is not None
     assert result.error.type == "RecursionError"
     assert result.error.traceback.lstrip().startswith("Cell In[")
@@ -103,14 +104,14 @@ async def test_the_traceback_of_a_deep_recursion_is_short(session: Session) -> N
 
 
 async def test_a_syntax_error_shows_its_line(session: Session) -> None:
-    result = await session.run("x = 1\ndef f(:\n    pass", timeout=20)
+    result = await session.run("x = 1\ndef f(:\n    pass", timeout=PATIENCE)
     assert result.error is not None
     assert result.error.type == "SyntaxError"
     assert "def f(:\n          ^" in result.error.traceback
 
 
 async def test_input_fails_at_once(session: Session) -> None:
-    result = await session.run("input('name?')", timeout=20)
+    result = await session.run("input('name?')", timeout=PATIENCE)
     assert result.error is not None
     assert result.error.type == "StdinNotImplementedError"
     assert not result.timed_out
@@ -129,7 +130,7 @@ async def test_leaving_ends_the_cell_alone(session: Session, leave: str) -> None
 
 async def test_leaving_with_a_status_is_an_error(session: Session) -> None:
     for leave in ("exit(3)", "import sys; sys.exit(3)"):
-        result = await session.run(leave, timeout=20)
+        result = await session.run(leave, timeout=PATIENCE)
         assert result.error is not None, leave
         assert result.text == "SystemExit: 3", leave
 
@@ -175,7 +176,7 @@ async def test_replacing_stdout_does_not_silence_later_cells(session: Session, s
 
 
 async def test_closing_stdout_does_not_silence_later_cells(session: Session) -> None:
-    await session.run("import sys\nsys.stdout.close()", timeout=20)
+    await session.run("import sys\nsys.stdout.close()", timeout=PATIENCE)
     assert (await fine(session, "print(1)\n2")).text == "1\n2"
 
 
@@ -203,7 +204,7 @@ FLOODS = [
 async def test_of_a_flood_the_head_and_the_tail_are_kept(
     session: Session, code: str, part: str, whole: str | None
 ) -> None:
-    result = await session.run(code, timeout=20)
+    result = await session.run(code, timeout=PATIENCE)
     assert not result.timed_out
     text = result.error.message if part == "message" and result.error else getattr(result, part)
     check_cut(text, (repr("z" * 90_000) + "\n") * 20 if whole is None else whole)
@@ -233,15 +234,15 @@ async def test_a_cut_is_stated_even_where_little_is_left(session: Session) -> No
     "code", ["print('a{}b')", "raise ValueError('a{}b')", "R = type('R', (), {{'__repr__': lambda s: 'a{}b'}})\nR()"]
 )
 async def test_what_cannot_be_stored_is_replaced(session: Session, code: str, character: str) -> None:
-    result = await session.run(code.format(character), timeout=20)
+    result = await session.run(code.format(character), timeout=PATIENCE)
     assert (result.error is not None) == code.startswith("raise")
     assert re.search("a[?␀]b$", result.text.strip())
     assert CellResult.model_validate_json(result.model_dump_json()) == result
 
 
 async def test_odd_characters_in_the_code_are_no_failure_of_the_sandbox(session: Session) -> None:
-    assert (await session.run("print('a\ud800b')", timeout=20)).stdout == "a?b\n"
-    null = await session.run("print('a\0b')", timeout=20)
+    assert (await session.run("print('a\ud800b')", timeout=PATIENCE)).stdout == "a?b\n"
+    null = await session.run("print('a\0b')", timeout=PATIENCE)
     assert null.error is not None
     assert "null bytes" in null.error.message
 
@@ -261,7 +262,7 @@ ESCAPES = [
 @pytest.mark.parametrize("escape", ESCAPES, ids=ascii)
 async def test_terminal_escapes_are_taken_out(session: Session, escape: str) -> None:
     printed = await fine(session, f"print('a' + {escape!a} + 'b')")
-    failed = await session.run(f"raise ValueError('a' + {escape!a} + 'b')", timeout=20)
+    failed = await session.run(f"raise ValueError('a' + {escape!a} + 'b')", timeout=PATIENCE)
     assert printed.stdout == "ab\n"
     assert failed.error is not None
     assert failed.error.message == "ab"
@@ -344,7 +345,7 @@ DEADLY = {
     "its own end": ("import os\nos.kill(os.getpid(), 9)", "it was killed by SIGKILL"),
     "memory of its children": (
         "import subprocess, sys\n"
-        "hog = [sys.executable, '-c', 'import time; hog = bytearray(100 << 20); time.sleep(20)']\n"
+        "hog = [sys.executable, '-c', 'import time; hog = bytearray(100 << 20); time.sleep(600)']\n"
         "children = [subprocess.Popen(hog) for _ in range(3)]\n"
         "print(children[0].wait())",
         "it used more memory than the limit of 128 MiB",
@@ -352,7 +353,7 @@ DEADLY = {
     "memory of its files": (
         "block = bytes(1 << 20)\n"
         "for n in range(63):\n    open(f'{n}', 'wb').write(block)\n"
-        "import time\nhog = bytearray(110 << 20)\ntime.sleep(20)",
+        "import time\nhog = bytearray(110 << 20)\ntime.sleep(600)",
         "it used more memory than the limit of 128 MiB",
     ),
 }
@@ -368,7 +369,7 @@ async def small(engine: docker.DockerClient, isolation: Isolation) -> AsyncItera
 @pytest.mark.parametrize(("code", "reason"), DEADLY.values(), ids=DEADLY)
 async def test_a_dead_kernel_is_told_with_the_reason_and_replaced(small: Session, code: str, reason: str) -> None:
     await fine(small, "kept = 7")
-    result = await small.run(f"print('begun')\n{code}", timeout=20)
+    result = await small.run(f"print('begun')\n{code}", timeout=PATIENCE)
     assert (result.state_lost, result.lost_before, result.timed_out) == (True, False, False)
     assert result.error is not None
     assert result.error.type == "KernelDied"
@@ -380,7 +381,7 @@ async def test_a_dead_kernel_is_told_with_the_reason_and_replaced(small: Session
 
 async def test_memory_over_the_limit_is_an_error_of_the_code_that_keeps_its_state(small: Session) -> None:
     await fine(small, "kept = 7")
-    result = await small.run("hog = []\nwhile True:\n    hog.append(bytearray(1 << 20))", timeout=20)
+    result = await small.run("hog = []\nwhile True:\n    hog.append(bytearray(1 << 20))", timeout=PATIENCE)
     assert result.error is not None
     assert result.error.type == "MemoryError"
     assert not result.state_lost
@@ -389,7 +390,8 @@ async def test_memory_over_the_limit_is_an_error_of_the_code_that_keeps_its_stat
 
 async def test_a_kernel_that_dies_between_cells_is_told_with_the_next(small: Session) -> None:
     await fine(small, "import asyncio, os\n_ = asyncio.get_running_loop().call_later(0.2, os._exit, 1)")
-    await asyncio.sleep(0.8)
+    assert small._line is not None
+    await asyncio.wait({small._line.ended}, timeout=PATIENCE)
     assert [(await fine(small, "1")).state_lost for _ in range(2)] == [True, False]
 
 
@@ -402,8 +404,27 @@ async def test_garbage_on_the_sockets_is_not_a_message(session: Session) -> None
 
 # What a cell leaves running
 
-FOREVER = "import threading, time\ndef tick():\n    while True:\n        time.sleep(0.01)\n        print('tick')\n"
-START = "threading.Thread(target=tick).start()\ntime.sleep(0.1)"
+FOREVER = """
+import threading, time
+begun = threading.Event()
+def tick():
+    while True:
+        time.sleep(0.01)
+        print('tick')
+        begun.set()
+"""
+UNSTOPPABLE = """
+import threading, time
+begun = threading.Event()
+def tick():
+    while True:
+        try:
+            begun.set()
+            sum(range(999))
+        except BaseException:
+            pass
+"""
+START = "threading.Thread(target=tick).start()\n_ = begun.wait()"
 
 
 async def test_a_thread_left_running_is_stopped_and_its_output_stays_its_own(session: Session) -> None:
@@ -416,11 +437,7 @@ async def test_a_thread_left_running_is_stopped_and_its_output_stays_its_own(ses
 
 
 async def test_a_thread_that_will_not_stop_ends_the_kernel(session: Session) -> None:
-    stubborn = FOREVER.replace(
-        "        time.sleep(0.01)\n        print('tick')\n",
-        "        try:\n            sum(range(999))\n        except BaseException:\n            pass\n",
-    )
-    result = await fine(session, stubborn + START)
+    result = await fine(session, UNSTOPPABLE + START)
     assert result.left == "still running when the cell ended: 1 thread; one of them would not stop, and the kernel ends"
     later = await fine(session, "'tick' in globals()")
     assert (later.value, later.state_lost, later.lost_before) == ("False", True, True)
@@ -436,9 +453,10 @@ async def test_a_thread_that_sleeps_stops_when_it_wakes(session: Session) -> Non
 async def test_processes_left_running_are_stopped_daemons_too(session: Session) -> None:
     daemon = (
         "import os, subprocess, time\n"
+        "out, into = os.pipe()\n"
         "subprocess.Popen(['sleep', '1000'])\n"
-        "if os.fork() == 0:\n    os.setsid()\n    os.fork()\n    time.sleep(1000)\n    os._exit(0)\n"
-        "time.sleep(0.2)"
+        "if os.fork() == 0:\n    os.setsid()\n    os.fork()\n    os.write(into, b'1')\n    time.sleep(1000)\n"
+        "_ = os.read(out, 1) + os.read(out, 1)"  # from both, which are there then
     )
     result = await fine(session, daemon)
     assert result.left == "still running when the cell ended: 3 processes; stopped"
@@ -451,7 +469,9 @@ async def test_processes_left_running_are_stopped_daemons_too(session: Session) 
 async def test_what_a_task_prints_after_its_cell_is_told_apart(session: Session) -> None:
     task = "import asyncio\nasync def late():\n    await asyncio.sleep(0.2)\n    print('late')\n"
     await fine(session, f"{task}task = asyncio.ensure_future(late())\nprint('now')")
-    await asyncio.sleep(0.6)
+    async with asyncio.timeout(PATIENCE):
+        while not str(session._late):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     result = await fine(session, "print('next')")
     assert (result.stdout, result.late) == ("next\n", "late\n")
     assert (await fine(session, "1")).late == ""
@@ -482,17 +502,19 @@ async def test_too_much_that_is_displayed_is_dropped(session: Session) -> None:
 
 
 async def test_what_is_printed_can_be_watched_as_it_comes(session: Session) -> None:
+    """The cell goes on only once its first line has been seen."""
     seen: dict[str, str] = {}
-    times: list[float] = []
 
     def watch(name: str, text: str) -> None:
         seen[name] = seen.get(name, "") + text
-        times.append(time.monotonic())
+        if seen == {"stdout": "one\n"}:
+            assert session._line is not None
+            session._line.interrupt()
 
-    code = "import sys, time\nprint('one')\ntime.sleep(1)\nprint('two', file=sys.stderr)\nprint(3, end='')"
-    await session.run(code, timeout=20, watch=watch)
-    assert seen == {"stdout": "one\n3", "stderr": "two\n"}
-    assert times[-1] - times[0] > 0.5
+    wait = "try:\n    print('one')\n    time.sleep(1000)\nexcept KeyboardInterrupt:\n    pass\n"
+    code = f"import sys, time\n{wait}print('two', file=sys.stderr)\nprint(3, end='')"
+    result = await session.run(code, timeout=PATIENCE, watch=watch)
+    assert (seen, result.error) == ({"stdout": "one\n3", "stderr": "two\n"}, None)
 
 
 async def test_code_that_is_too_long_is_refused(session: Session) -> None:
@@ -518,7 +540,7 @@ async def test_two_sessions_share_neither_state_nor_files(box: Sandbox) -> None:
 async def test_an_unused_session_starts_nothing(engine: docker.DockerClient, box: Sandbox) -> None:
     before = containers(engine)
     async with box.session():
-        assert containers(engine) == before
+        assert containers(engine) <= before
 
 
 async def test_nothing_is_left_of_a_sandbox(engine: docker.DockerClient, isolation: Isolation) -> None:
@@ -526,9 +548,9 @@ async def test_nothing_is_left_of_a_sandbox(engine: docker.DockerClient, isolati
     async with Sandbox(isolation=isolation) as box, box.session() as session:
         await fine(session, "import subprocess\nchild = subprocess.Popen(['sleep', '1000'])")
         assert len(containers(engine) - before) == 1
-        await session.run("import os\nos._exit(1)", timeout=20)
+        await session.run("import os\nos._exit(1)", timeout=PATIENCE)
         await fine(session, "1")
-    assert containers(engine) == before
+    assert containers(engine) <= before
 
 
 async def test_a_session_can_be_closed_twice_and_used_again(box: Sandbox) -> None:
@@ -556,7 +578,7 @@ async def test_nothing_is_left_of_a_cancelled_cell(
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert containers(engine) == before
+    assert containers(engine) <= before
 
 
 async def test_a_cancelled_cell_does_not_meet_the_next(session: Session) -> None:
@@ -574,7 +596,7 @@ async def test_descriptors_do_not_grow(box: Sandbox) -> None:
         gc.collect()
         return _descriptors()
 
-    first, *_, last = [await use() for _ in range(10)]
+    first, *_, last = [await use() for _ in range(5)]
     assert last <= first
 
 
@@ -593,7 +615,7 @@ def _peer(descriptor: int) -> str:
 async def test_a_kernel_that_shares_its_modules_with_no_other_has_as_much_memory(engine: docker.DockerClient) -> None:
     async with Sandbox(Limits(memory_mib=128), spares=0) as box, box.session() as session:
         await asyncio.sleep(6)  # in which the fork server imports what it imports while it has nothing to do
-        result = await session.run("hog = []\nwhile True:\n    hog.append(bytearray(1 << 20))", timeout=20)
+        result = await session.run("hog = []\nwhile True:\n    hog.append(bytearray(1 << 20))", timeout=PATIENCE)
         assert result.error is not None
         assert result.error.type == "MemoryError"
         assert (await fine(session, "import time; time.sleep(1); len(hog) > 100")).value == "True"
