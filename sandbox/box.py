@@ -56,7 +56,7 @@ class Sandbox:
         await self.pool.close()
         await asyncio.wait({self._sweeping})
         self._docker.close()
-        self._threads.shutdown(wait=False)
+        self._threads.shutdown()  # they have nothing to do any more, and so end at once
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
