@@ -212,7 +212,7 @@ def _remove(client: docker.DockerClient, container_id: str) -> None:
     except docker.errors.APIError as error:
         if error.status_code == 409:  # going, as it does by itself when its input has ended
             with suppress(docker.errors.DockerException, OSError):
-                client.api.wait(container_id, timeout=10, condition="removed")
+                client.api.wait(container_id, timeout=60, condition="removed")
         elif error.status_code != 404:  # gone
             raise
 

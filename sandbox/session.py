@@ -59,6 +59,11 @@ class Session:
         self._used = False
         """Whether the kernel has been sent a cell, and so may have a state to lose."""
 
+    @property
+    def has_kernel(self) -> bool:
+        """Whether a kernel has been started, and has not been found lost."""
+        return self._line is not None
+
     async def run(self, code: str, timeout: float | None = None, watch: Watcher | None = None) -> CellResult:
         """Run `code` as one cell and return its result within `timeout` + 5 seconds, whatever the code does.
 

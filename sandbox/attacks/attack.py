@@ -50,8 +50,14 @@ def read(path):
         return file.read()
 def others():
     """Processes that are not this user's."""
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    return [pid for pid in pids if os.path.exists(f"/proc/{pid}") and os.stat(f"/proc/{pid}").st_uid != os.getuid()]
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.stat(f"/proc/{name}").st_uid != os.getuid():
+                found.append(int(name))
+        except OSError:  # it has ended
+            pass
+    return found
 '''
 """What the code of an attack can use, besides `T`, which says what is on the host and in a neighbouring session."""
 
@@ -101,7 +107,7 @@ class Attack:
     code: str
     """Run in one cell, after `PRELUDE`."""
     judge: Judge = field(default=lambda seen: nothing_worked(seen))
-    timeout: float = 20.0
+    timeout: float = 120.0
     """Of that cell, in seconds."""
     then: tuple[str, ...] = ()
     """Cells that are run next, a second each."""

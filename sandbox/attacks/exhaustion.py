@@ -64,7 +64,7 @@ for _ in range(12):
     if os.fork() == 0:
         block = bytearray(T["memory_mib"] // 4 << 20)
         time.sleep(60)
-time.sleep(10)
+time.sleep(60)
 print("BREACH: it all fits")
 """,
         dies("memory"),
@@ -79,7 +79,7 @@ for _ in range(12):
         block = bytearray(T["memory_mib"] // 4 << 20)
         time.sleep(60)
 libc.prctl(4, 0, 0, 0, 0)
-time.sleep(10)
+time.sleep(60)
 print("BREACH: it all fits")
 """,
         dies("memory"),
@@ -95,7 +95,7 @@ kept = []
 for _ in range(64):
     kept.append(mmap.mmap(-1, 16 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x100))  # which grows downwards
     kept[-1].write(bytes(16 << 20))
-time.sleep(3)
+time.sleep(60)
 print("BREACH: it all fits")
 """,
         lambda seen: dies("memory")(seen) if seen.result.state_lost else raises("OSError", "MemoryError")(seen),
@@ -108,8 +108,9 @@ import mmap
 space = mmap.mmap(-1, 1 << 40, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000, prot=mmap.PROT_READ)
 for at in range(0, 1 << 40, 1 << 21):
     space[at]
-time.sleep(1)
 tables = int(re.search(r"VmPTE:\\s*(\\d+)", read("/proc/self/status").decode())[1]) >> 10
+if tables > T["memory_mib"]:
+    time.sleep(60)
 print("BREACH" if tables > T["memory_mib"] else "small", f"tables of {tables} MiB")
 """,
         lambda seen: dies("memory")(seen) if seen.result.state_lost else prints("^small")(seen),
@@ -133,7 +134,7 @@ for _ in range(20):
                         pass
         except OSError:
             time.sleep(60)
-time.sleep(8)
+time.sleep(60)
 print("BREACH: it all fits")
 """,
         dies("memory"),

@@ -61,8 +61,8 @@ import resource
 for pid in others():
     for number in (0, signal.SIGSTOP, signal.SIGTERM, signal.SIGKILL):
         attempt(f"signal {number} to {pid}", lambda: os.kill(pid, number) or True)
-    if os.getpgid(pid) > 1:  # or it would be this user's own processes
-        attempt(f"group of {pid}", lambda: os.killpg(os.getpgid(pid), 9) or True)
+    # A group of 1 or less would be this user's own processes.
+    attempt(f"group of {pid}", lambda: os.getpgid(pid) > 1 and (os.killpg(os.getpgid(pid), 9) or True))
     attempt(f"pidfd of {pid}", lambda: signal.pidfd_send_signal(os.pidfd_open(pid), 9) or True)
     attempt(f"priority of {pid}", lambda: os.setpriority(os.PRIO_PROCESS, pid, 19) or True)
     attempt(f"processors of {pid}", lambda: os.sched_setaffinity(pid, {0}) or True)

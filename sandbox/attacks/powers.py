@@ -102,7 +102,7 @@ done()
         """
 with open("/proc/self/oom_score_adj", "w") as file:
     file.write("500")
-time.sleep(3)
+time.sleep(60)
 print("BREACH: it lives on")
 """,
         dies("wanted other sessions"),
