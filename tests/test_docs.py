@@ -12,6 +12,7 @@ import pytest
 
 from evals.benchmarks import load_benchmark
 from prompts import PromptSet, load_prompt
+from tests.conftest import PATIENCE
 
 REPOSITORY = Path(__file__).parents[1]
 EXAMPLES = [
@@ -28,7 +29,8 @@ def test_an_example_prints_what_it_says(code: str) -> None:
     """What it prints stands in the comments at its end."""
     program, _, said = code.partition("\n# ")
     expected = re.sub("^# ", "", said, flags=re.MULTILINE)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, cwd=REPOSITORY)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, cwd=REPOSITORY)
     assert (done.stdout, done.returncode) == (expected, 0), done.stderr
 
 
@@ -36,7 +38,9 @@ def test_there_are_examples() -> None:
     assert len(EXAMPLES) == 4
 
 
-@pytest.mark.parametrize("file", [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")], ids=lambda file: file.name)
+@pytest.mark.parametrize(
+    "file", sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")]), ids=lambda file: file.name
+)
 def test_what_a_page_links_to_is_there(file: Path) -> None:
     links = re.findall(r"\]\((?!http)([^)#]+)", file.read_text("utf-8"))
     assert [link for link in links if not (file.parent / link).exists()] == []
