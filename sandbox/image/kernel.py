@@ -303,15 +303,21 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         ]
         doomed = [t for t in threads if getattr(t, "_doomed", False)]
         new = [t for t in threads if t not in doomed]
+        Stopped.received.difference_update(thread.ident for thread in new)  # whoever had their numbers has ended
         for thread in threads:
             thread._doomed = True  # type: ignore[attr-defined]
             for stream in self.streams:
-                stream.keep_thread_apart(thread.ident)
+                stream.keep_thread_apart(thread)
             _SET_ASYNC_EXC(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(Stopped))
         for thread in threads:
             thread.join(GRACE / len(threads))
-        # One that sleeps in C code gets it when it wakes. One that has got it, and goes on, will not be told.
-        self.stubborn = any(thread.is_alive() and thread.ident in Stopped.received for thread in threads)
+        # One that sleeps in C code gets it when it wakes. One that has got it may need longer to end on a busy machine.
+        until = time.monotonic() + GRACE * 10
+        told = [thread for thread in threads if thread.ident in Stopped.received]
+        for thread in told:
+            thread.join(max(0.0, until - time.monotonic()))
+        # One that still goes on will not be told.
+        self.stubborn = any(thread.is_alive() for thread in told)
         processes = 0
         with suppress(ChildProcessError):  # there is none
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)

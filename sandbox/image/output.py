@@ -44,7 +44,7 @@ class CappedStream(io.TextIOBase):
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._parent: ContextVar[dict[str, Any]] = ContextVar("parent")
         self._last_parent: dict[str, Any] = {}
-        self._apart: dict[int, dict[str, Any]] = {}
+        self._apart: dict[int, tuple[threading.Thread, dict[str, Any]]] = {}
         self._outlet: Any = None
         self._pid = self._pipe = -1
         self.start_cell()
@@ -80,9 +80,11 @@ class CappedStream(io.TextIOBase):
         self._last_parent = extract_header(parent)
         self._parent.set(self._last_parent)
 
-    def keep_thread_apart(self, thread: int | None) -> None:
+    def keep_thread_apart(self, thread: threading.Thread) -> None:
         """What that thread still writes belongs to the request of now, not to a later one."""
-        self._apart.setdefault(thread or 0, self._last_parent)
+        number = thread.ident or 0
+        if number not in self._apart or self._apart[number][0] is not thread:
+            self._apart[number] = thread, self._last_parent
 
     def write(self, string: str) -> int:
         """Write as much of `string` as the limit lets through; the result is its whole length."""
@@ -94,9 +96,9 @@ class CappedStream(io.TextIOBase):
                 while data:
                     data = data[os.write(self._descriptor, data) :]
             return len(string)
-        own = self._apart.get(threading.get_ident())
-        if own is not None:
-            self._send(string[: self._limit], own)
+        apart = self._apart.get(threading.get_ident())
+        if apart is not None and apart[0].is_alive():  # or it is another thread, which has its number now
+            self._send(string[: self._limit], apart[1])
             return len(string)
         self.pump()  # what a subprocess wrote before comes before
         self._pass(string)

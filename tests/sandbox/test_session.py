@@ -436,6 +436,16 @@ async def test_a_thread_left_running_is_stopped_and_its_output_stays_its_own(ses
     assert (later.stdout, later.value, later.left) == ("", "[]", "")
 
 
+async def test_a_later_thread_is_not_taken_for_one_that_was_stopped(session: Session) -> None:
+    """Though it mostly has its number."""
+    await fine(session, FOREVER + START)
+    printing = "thread = threading.Thread(target=print, args=['later'])\nthread.start()\nthread.join()"
+    assert (await fine(session, printing)).stdout == "later\n"
+    sleeping = await fine(session, "threading.Thread(target=time.sleep, args=[0.5]).start()")
+    assert sleeping.left == "still running when the cell ended: 1 thread; stopped"
+    assert not (await fine(session, "time.sleep(0.6)")).lost_before
+
+
 async def test_a_thread_that_will_not_stop_ends_the_kernel(session: Session) -> None:
     result = await fine(session, UNSTOPPABLE + START)
     assert result.left == "still running when the cell ended: 1 thread; one of them would not stop, and the kernel ends"
