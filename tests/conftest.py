@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,20 @@ from tora_agent.model.scripted import Script, ScriptedServer
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 """Real benchmarks and recorded trajectories, on machines that have them."""
 OWN_VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "TORA_MODEL", "TORA_LOCAL_MODEL", "HF_HUB_OFFLINE")
+TERMINAL_VARIABLES = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TTY_COMPATIBLE")
+"""What colours or folds output that goes to no terminal; a hosted runner, say, sets some of them."""
 PATIENCE = 300
 """Seconds in which all that does not hang has ended, however busy the machine is."""
 Tora = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_output() -> Iterator[None]:
+    """Output as where nothing is known of a terminal, but for the tests that say more."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in TERMINAL_VARIABLES:
+            patch.delenv(name, raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")
