@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,10 @@ import pytest
 from evals.runs.schema import schema_text
 from tests.conftest import script
 from tests.evals.running import containers, environment, serving, start, tora_in, wait_until
+from tora_agent.chat.conversation import Chat, Setup
+from tora_agent.model import ClientSettings, Endpoint
 from tora_agent.model.scripted import ScriptedServer
+from tora_agent.settings import AgentSettings
 from tora_agent.steps import Trajectory
 
 PROBLEM = "What is six times seven?"
@@ -152,6 +157,30 @@ def test_a_check_in_between_does_not_end_what_was_stopped(tmp_path: Path, server
     talk.say("y", until="As you see.")
     assert "x is 42" in talk.heard, talk.heard
     assert talk.end() == 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("line", "kinds"), [("eight", ["request", "reasoning", "answer"]), ("", ["request"])])
+async def test_what_was_shown_when_it_was_stopped_is_kept(
+    tmp_path: Path, server: ScriptedServer, line: str, kinds: list[str]
+) -> None:
+    def stop_at_code(event: dict[str, Any]) -> None:
+        if event.get("step", {}).get("kind") == "code":
+            solving.cancel()
+
+    settings = AgentSettings(prompt="tora", shots=0)
+    endpoint = Endpoint(model="scripted", base_url=server.base_url)
+    created = datetime.now(UTC).isoformat()
+    setup = Setup(created=created, settings=settings, model=endpoint.model, base_url=endpoint.base_url)
+    async with Chat.open(tmp_path / "chat", setup, endpoint, ClientSettings()) as chat:
+        solving = asyncio.create_task(chat.say(PROBLEM, stop_at_code))
+        with pytest.raises(asyncio.CancelledError):
+            await solving
+        if line:
+            await chat.say(line, lambda event: None)
+        else:
+            await chat.run("print(1)")
+        assert [step["kind"] for step in await chat.steps()] == ["reasoning", "code", *kinds]
 
 
 def test_a_chat_that_was_killed_goes_on_with_its_kernel(tmp_path: Path, server: ScriptedServer) -> None:

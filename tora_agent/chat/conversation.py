@@ -103,8 +103,7 @@ class Chat:
         if await self.problem() is None:
             await self._go({"problem": text, "steps": []}, on_event)
         else:
-            request = Request(at=self._age(), text=text).model_dump(mode="json")
-            await self._go({"steps": [request], "pending": [], "found": None}, on_event)
+            await self._begin(Request(at=self._age(), text=text), on_event)
 
     async def go_on(self, on_event: OnEvent) -> None:
         """Finish what was stopped."""
@@ -121,9 +120,9 @@ class Chat:
         """
         if await self.problem() is None:
             raise UsageError("there is nothing to try again yet: state a problem first")
-        again = Retry(at=self._age(), reason="asked", text="", restart=True).model_dump(mode="json")
+        again = Retry(at=self._age(), reason="asked", text="", restart=True)
         await self.drop_kernel()
-        await self._go({"steps": [again], "pending": [], "found": None}, on_event)
+        await self._begin(again, on_event)
 
     async def ask_check(self) -> Verification:
         """Have the model write a check of the newest answer, for `run_check`. Raises `UsageError` if there is none."""
@@ -191,6 +190,11 @@ class Chat:
         self._session = None
         await self._kernel.aclose()
 
+    async def _begin(self, step: Step, on_event: OnEvent) -> None:
+        """Go on with a step of a person's own in the place of what was stopped."""
+        steps = [*await self._shown(await self._state()), step.model_dump(mode="json")]
+        await self._go({"steps": steps, "pending": [], "found": None}, on_event)
+
     async def _go(self, start: Any, on_event: OnEvent) -> None:
         modes = ["updates", "custom"]
         async with self._kernel_kept():
@@ -215,15 +219,19 @@ class Chat:
     async def _state(self) -> Any:
         return await self._graph.aget_state(_CONFIG)
 
+    async def _shown(self, state: Any) -> list[dict[str, Any]]:
+        """The steps of a node that had ended when a stop came, before they were kept: what is added would lose them."""
+        kept = await self._graph.aget_state(state.config)
+        made: list[dict[str, Any]] = state.values.get("steps", [])[len(kept.values.get("steps", ())) :]
+        return made
+
     async def _add(self, step: Step) -> None:
         """Append a step of a person's own.
 
         What was stopped before it goes on: after a message with the model's next reply, else where it was.
         """
         state = await self._state()
-        kept, steps = await self._graph.aget_state(state.config), state.values.get("steps", [])
-        # A stop may come after the end of a node and before its steps are kept: an update would lose them.
-        made = [*steps[len(kept.values.get("steps", ())) :], step.model_dump(mode="json")]
+        steps, made = state.values.get("steps", []), [*await self._shown(state), step.model_dump(mode="json")]
         pending = state.values.get("pending", [])
         if isinstance(step, Request):
             pending = []
