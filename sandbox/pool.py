@@ -42,10 +42,14 @@ class Pool:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def warm(self) -> None:
-        """Start a container ahead of the first session. Raises `KernelFailed`."""
-        async with self._starting:
-            if not self._alone and not self._running:
-                await self._start()
+        """Start a container ahead of the first session. Raises `KernelFailed`. Where it is cancelled, none is left."""
+        try:
+            async with self._starting:
+                if not self._alone and not self._running:
+                    await self._start()
+        except BaseException:
+            await self.close()  # nobody else would, for the sandbox was never entered
+            raise
 
     async def open(self, setup: dict[str, Any], listener: Listener) -> Line:
         """Begin a session wherever there is room. Raises `KernelFailed`."""
