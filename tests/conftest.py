@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -69,6 +70,13 @@ def model_at(server: ScriptedServer, **retrying: Any) -> Model:
     """The product's client for `server`, retrying without long waits."""
     endpoint = Endpoint(model="scripted", base_url=server.base_url, api_key="k")
     return Model(endpoint, ClientSettings(**{"tries": 3, "first_wait": 0.01} | retrying))
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until `condition` holds; fail if it never does."""
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 @pytest.fixture

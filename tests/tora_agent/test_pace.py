@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 
 import openai
 import pytest
 from aiohttp import web
 
+from tests.conftest import until
 from tests.tora_agent.test_client import KEY, ask, serving
 from tora_agent.model import ClientSettings
 from tora_agent.model.client import Model
@@ -81,7 +83,7 @@ async def test_a_cancelled_call_gives_its_place_back() -> None:
     task = asyncio.create_task(hang())
     await waiting.wait()
     task.cancel()
-    async with asyncio.timeout(5), pace.turn():
+    async with asyncio.timeout(60), pace.turn():
         pass
 
 
@@ -103,15 +105,14 @@ async def test_one_rate_limit_slows_all_workers_of_a_model() -> None:
 
     async with serving(chat) as served, Model(served.endpoint(), ClientSettings(first_wait=0.01)) as model:
         first = asyncio.create_task(ask(model))
-        await asyncio.sleep(0.2)  # the first one has been limited by now
-        assert limited_at
+        await until(lambda: model._pace.limit < math.inf)  # it knows by now
         await asyncio.gather(first, *(ask(model) for _ in range(8)))
     assert too_early == 0
 
 
 async def test_a_retry_after_may_be_a_date() -> None:
     async def chat(request: web.Request) -> web.StreamResponse:
-        late = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 30))
+        late = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 300))
         return web.json_response({"error": {"message": "slow"}}, status=429, headers={"Retry-After": late})
 
     async with serving(chat) as served:
@@ -119,4 +120,4 @@ async def test_a_retry_after_may_be_a_date() -> None:
         with pytest.raises(openai.RateLimitError) as caught:
             await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "?"}])
         await client.close()
-    assert 25 < retry_after(caught.value) <= 30
+    assert 200 < retry_after(caught.value) <= 300

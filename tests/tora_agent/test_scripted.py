@@ -18,6 +18,7 @@ import openai
 import pytest
 
 import tora_agent
+from tests.conftest import until
 from tora_agent.errors import UsageError
 from tora_agent.model.scripted import Script, ScriptedServer, load_script, split_tokens
 
@@ -72,14 +73,6 @@ async def serving(script: Script, api_key: str = "x") -> AsyncIterator[Asker]:
             max_retries=0, base_url=server.base_url, api_key=api_key, http_client=transport
         ) as client:
             yield Asker(server, client)
-
-
-async def until_received(server: ScriptedServer, number: int) -> None:
-    for _ in range(500):
-        if len(server.requests) >= number:
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail(f"the server has received {len(server.requests)} requests of {number}")
 
 
 def joined(chunks: list[Any], name: str = "content") -> str:
@@ -373,7 +366,7 @@ async def test_times_under_concurrency() -> None:
 async def test_stall_whole_sends_nothing() -> None:
     async with serving(script_of({"content": TEXT, "fault": "stall", "times": 1})) as asker:
         with pytest.raises(openai.APITimeoutError):
-            await asker.ask(timeout=0.2)
+            await asker.ask(timeout=2)
         assert await asker.text() == TEXT
 
 
@@ -382,7 +375,7 @@ async def test_stall_streaming_sends_half() -> None:
     chunks: list[Any] = []
     async with serving(script_of({"content": TEXT, "fault": "stall"})) as asker:
         with pytest.raises(openai.APITimeoutError):
-            await asker.chunks(chunks, timeout=0.2)
+            await asker.chunks(chunks, timeout=2)
     assert (joined(chunks), reasons(chunks)) == ("one two  three", [])
 
 
@@ -393,11 +386,11 @@ async def test_closing_is_quick_with_stalled_requests(stream: bool) -> None:
         chunks: list[Any] = []
         asking = [asker.chunks(chunks) if stream else asker.ask() for _ in range(10)]
         tasks = [asyncio.create_task(one) for one in asking]
-        await until_received(asker.server, 10)
+        await until(lambda: len(asker.server.requests) == 10)
         start = time.monotonic()
         await asker.server.__aexit__()
-        assert time.monotonic() - start < 1
-        results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 1)
+        assert time.monotonic() - start < 10  # they would last for ever
+        results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 60)
         assert all(isinstance(result, openai.APIConnectionError) for result in results)
 
 
@@ -632,7 +625,7 @@ def test_serve_script(tmp_path: Path, number: signal.Signals) -> None:
         assert process.stdout is not None
         line = process.stdout.readline()
         process.send_signal(number)
-        rest, errors = process.communicate(timeout=5)
+        rest, errors = process.communicate(timeout=60)
     assert "export OPENAI_BASE_URL=http://127.0.0.1:" in line
     assert "TORA_MODEL=tiny" in line
     assert (process.returncode, rest, errors) == (0, "", "")
