@@ -28,6 +28,9 @@ PATIENCE = 300
 """Seconds in which all that does not hang has ended, however busy the machine is."""
 Tora = Callable[..., "subprocess.CompletedProcess[str]"]
 
+for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS"):
+    os.environ.pop(name, None)  # which are about the terminal outside; what the tests look at goes to none
+
 
 @pytest.fixture(scope="session", autouse=True)
 def plain_output() -> Iterator[None]:

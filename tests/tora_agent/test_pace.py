@@ -116,7 +116,8 @@ async def test_a_retry_after_may_be_a_date() -> None:
         return web.json_response({"error": {"message": "slow"}}, status=429, headers={"Retry-After": late})
 
     async with serving(chat) as served:
-        client = openai.AsyncOpenAI(base_url=served.base_url, api_key=KEY, max_retries=0)
+        transport = openai.DefaultAioHttpClient(trust_env=False)
+        client = openai.AsyncOpenAI(base_url=served.base_url, api_key=KEY, max_retries=0, http_client=transport)
         with pytest.raises(openai.RateLimitError) as caught:
             await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "?"}])
         await client.close()

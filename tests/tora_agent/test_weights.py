@@ -103,7 +103,8 @@ def test_a_download_with_another_hash_is_refused_and_not_kept(
     tora: Tora, cache: Path, hub: tuple[str, list[str]]
 ) -> None:
     address, asked = hub
-    env = {"TORA_CACHE": str(cache), "HF_ENDPOINT": address, "HF_HUB_DISABLE_PROGRESS_BARS": "1", "NO_PROXY": "*"}
+    env = {"TORA_CACHE": str(cache), "HF_ENDPOINT": address, "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    env |= {"NO_PROXY": "*", "no_proxy": "*"}
     done = tora("fetch-model", SMALL, env=env)
     weights = CATALOGUE[SMALL]
     assert f"GET /{weights.repo}/resolve/{weights.revision}/{weights.file}" in asked
