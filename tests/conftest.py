@@ -58,8 +58,9 @@ def engine() -> docker.DockerClient:
     return client
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def box(engine: docker.DockerClient) -> AsyncIterator[Sandbox]:
+    """A sandbox for all tests of a file: the first kernel of a new one waits for what it imports."""
     async with Sandbox() as sandbox:
         yield sandbox
 
