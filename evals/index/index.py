@@ -86,7 +86,12 @@ class Index:
     @property
     def version(self) -> str:
         """Changes whenever the log does."""
-        return "-".join(map(str, self._files_now()))
+        return _version(self._files_now())
+
+    @property
+    def known(self) -> str:
+        """The `version` up to which the log is indexed, at least."""
+        return _version(self._stamp)
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """The rows of a query."""
@@ -129,6 +134,10 @@ class Index:
                 f"{error.filename} cannot be read: {error.strerror}; is {self.run.folder} a run?"
             ) from error
         return tuple(number for status in found for number in (status.st_size, status.st_mtime_ns))
+
+
+def _version(stamp: tuple[int, ...]) -> str:
+    return "-".join(map(str, stamp))
 
 
 class _Connection:

@@ -69,15 +69,17 @@ class _Pages:
 
     def run(self, request: Request) -> Response:
         index, links = self._opened(request)
+        live = self._live(index, links)
         page = pages.run_page(index, links) | {"parent": self._parent(index)}
-        return _html("run.html", page | self._live(index, links))
+        return _html("run.html", page | live)
 
     def list(self, request: Request) -> Response:
         index, links = self._opened(request)
         number = request.query_params.get("page", "1")
         page = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 1
+        live = self._live(index, links)
         found = pages.list_page(index, links, Filter.of(request.query_params), page)
-        return _html("list.html", found | self._live(index, links))
+        return _html("list.html", found | live)
 
     def trajectory(self, request: Request) -> Response:
         index, links = self._opened(request)
@@ -153,11 +155,15 @@ class _Pages:
         ]
 
     def _live(self, index: Index, links: ServerLinks) -> pages.Page:
-        """What a page needs to follow a run that is not complete."""
+        """What a page needs to follow a run that is not complete.
+
+        To be asked before the page is made: what that shows may be newer than its version, but never older, or it would
+        not be made again.
+        """
         graded = index.one("SELECT count(verdict) FROM trajectories")
         if graded >= index.expected:
             return {}
-        return {"live": {"version": index.version, "at": links.version()}}
+        return {"live": {"version": index.known, "at": links.version()}}
 
 
 def _html(template: str, page: pages.Page, status: int = 200) -> Response:

@@ -19,6 +19,9 @@ from anyio.from_thread import start_blocking_portal
 from tests.conftest import OWN_VARIABLES
 from tora_agent.model.scripted import Script, ScriptedServer
 
+PATIENCE = 300
+"""Seconds that anything may take on a busy machine before it counts as hanging."""
+
 
 @contextmanager
 def serving(script: Script, port: int = 0) -> Iterator[ScriptedServer]:
@@ -66,7 +69,7 @@ def start(
 
 def end(process: subprocess.Popen[str]) -> Done:
     """Wait until `process` ends."""
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE)
     return Done(process.pid, process.returncode, out, err)
 
 
@@ -81,10 +84,18 @@ def containers(engine: docker.DockerClient, pid: int) -> list[Any]:
     return [each for each in found if re.match(rf"{pid}\D", each["Labels"]["tora.owner"])]
 
 
+def soon(condition: Callable[[], object]) -> bool:
+    """Whether `condition` comes to hold."""
+    deadline = time.monotonic() + PATIENCE
+    while not (held := condition()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return bool(held)
+
+
 def wait_until(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
     """Wait until `condition` holds; fail if `process` ends before."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert process.poll() is None, f"it ended too early: {process.communicate()}"
-        assert time.monotonic() < deadline, "nothing happened within a minute"
+        assert time.monotonic() < deadline, f"nothing happened within {PATIENCE} s"
         time.sleep(0.01)

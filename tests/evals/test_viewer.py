@@ -17,7 +17,7 @@ from evals.grading import Verdict
 from evals.runs import Run
 from evals.runs.run import Parent
 from tests.evals.making import grade, manifest, trajectory
-from tests.evals.running import tora_in
+from tests.evals.running import PATIENCE, tora_in
 from tests.evals.shown import shown_run
 from tests.evals.viewing import Served, viewing
 
@@ -35,7 +35,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def ask(served: Served, path: str, method: str = "GET", **headers: str) -> HTTPResponse:
     """Ask without a cookie."""
     host, _, port = served.base.removeprefix("http://").partition(":")
-    connection = HTTPConnection(host, int(port), timeout=20)
+    connection = HTTPConnection(host, int(port), timeout=PATIENCE)
     connection.putrequest(method, path, skip_host="Host" in headers)
     for name, value in headers.items():
         connection.putheader(name, value)
@@ -140,9 +140,17 @@ def test_a_sample_is_a_notebook(served: Served) -> None:
     assert any(cell.cell_type == "code" and cell.outputs for cell in book.cells)
 
 
-def test_the_version_changes_with_the_log(served: Served, tmp_path: Path) -> None:
-    first = json.loads(get(served, "/run/one/version")[1])
-    assert first == json.loads(get(served, "/run/one/version")[1])
+def test_a_page_that_is_older_than_the_log_has_another_version(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "growing", manifest())
+    versions = set()
+    with viewing(tmp_path, run.folder) as served:
+        for sample in (0, 1):
+            run.add(trajectory(sample=sample))
+            page = get(served, "/run/growing")[1]
+            version = json.loads(get(served, "/run/growing/version")[1])["version"]
+            assert (f"{sample + 1} of 4 samples are there" in page) == (f'data-version="{version}"' in page)
+            versions.add(version)
+    assert len(versions) == 2
 
 
 def test_runs_of_one_name_have_two(tmp_path: Path) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from evals.grading import Verdict
 from evals.runs import Run
 from tests.evals.hostile import hostile_sample
 from tests.evals.making import grade, manifest, trajectory
-from tests.evals.running import tora_in
+from tests.evals.running import PATIENCE, tora_in
 from tests.evals.shown import shown_run
 from tests.evals.viewing import Served, Watched, browsing, viewing
 
@@ -198,11 +198,21 @@ def test_a_trajectory_tells_its_story(watched: Watched, served: Served) -> None:
 def test_a_bug_report_is_copied(watched: Watched, served: Served) -> None:
     watched.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = watched.open(run_address(served, FIRST, "/trajectory?id=sample/algebra/1&sample=0"))
+    page.evaluate(LABELLED_ANEW)
     page.get_by_role("button", name="Copy as bug report").click()
-    page.get_by_role("button", name="Copied").wait_for()
+    assert page.evaluate("window.label") == "Copied"
     text = page.evaluate("navigator.clipboard.readText()")
     assert "- sample: sample/algebra/1 #0" in text
     assert "```python" in text
+
+
+LABELLED_ANEW = """() => {
+  const button = document.querySelector("[data-copies]");
+  window.label = new Promise((told) => {
+    new MutationObserver(() => told(button.textContent)).observe(button, {childList: true});
+  });
+}"""
+"""Keeps the button's next label, which stands there for a moment only."""
 
 
 def test_compared_runs_show_flips_first(watched: Watched, served: Served) -> None:
@@ -258,8 +268,8 @@ def test_a_growing_run_is_followed(browser: Browser, tmp_path: Path) -> None:
         page.get_by_text("1 of 4 samples are there").wait_for()
         run.add(trajectory(sample=1))
         run.add(grade(sample=1))
-        page.get_by_text("2 of 4 samples are there").wait_for(timeout=15_000)
-        assert page.locator(".score").inner_text() == "50.0 %"
+        page.get_by_text("2 of 4 samples are there").wait_for()
+        expect(page.locator(".score")).to_have_text("50.0 %", timeout=1000 * PATIENCE)
         assert watched.complaints == []
     run.close()
 

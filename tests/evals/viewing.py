@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.evals.running import start
+from tests.evals.running import PATIENCE, start
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -48,7 +48,7 @@ def viewing(folder: Path, *runs: Path) -> Iterator[Served]:
             yield Served(process, found.group())
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(PATIENCE)
 
 
 @contextmanager
@@ -57,7 +57,10 @@ def browsing() -> Iterator[Browser]:
     path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if path is None:
         pytest.skip("there is no Chromium here; `make test` installs it where it can (scripts/browser.sh)")
-    with sync_playwright() as tools, tools.chromium.launch(executable_path=path, args=["--no-sandbox"]) as browser:
+    with (
+        sync_playwright() as tools,
+        tools.chromium.launch(executable_path=path, args=["--no-sandbox"], timeout=1000 * PATIENCE) as browser,
+    ):
         yield browser
 
 
@@ -71,6 +74,7 @@ class Watched:
     """Addresses that were asked for."""
 
     def __post_init__(self) -> None:
+        self.page.set_default_timeout(1000 * PATIENCE)
         self.page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
         self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         self.page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
