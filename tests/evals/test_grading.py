@@ -144,7 +144,8 @@ async def test_missing_answer_has_its_own_verdict(
     ids=["tower", "power", "braces", "megabyte", "import", "open", "nul", "surrogate", "empty"],
 )
 async def test_hostile_answer_costs_no_more_than_its_time(grader: Grader, folder: Path, answer: str) -> None:
-    assert await verdict(grader, "1", "1") is Verdict.CORRECT  # the worker is warm
+    # The worker is warm, with the library that only some answers need.
+    assert await verdict(grader, r"\lim_{x\to0} x", r"\lim_{x \to 0} 2x") is Verdict.CORRECT
     began = time.monotonic()
     found = await verdict(grader, answer, "1")
     assert time.monotonic() - began < TIMEOUT + MARGIN

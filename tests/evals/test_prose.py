@@ -52,9 +52,9 @@ def test_nothing_that_acts_is_left(text: str) -> None:
 
 @pytest.mark.parametrize("latex", LATEX)
 def test_a_hostile_formula_is_quick(latex: str) -> None:
-    begin = time.perf_counter()
+    begin = time.thread_time()
     assert formula(latex)
-    assert time.perf_counter() - begin < 2
+    assert time.thread_time() - begin < 2
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,9 @@ def test_a_hostile_formula_is_quick(latex: str) -> None:
     ["$" * 20_000, r"\[" * 10_000, r"\begin{align}" * 2000, "$ =" * 7000, "*" * 20_000, "[" * 20_000, "> " * 9000],
 )
 def test_unclosed_marks_are_quick(text: str) -> None:
-    begin = time.perf_counter()
+    begin = time.thread_time()
     assert prose(text)
-    assert time.perf_counter() - begin < 5
+    assert time.thread_time() - begin < 5
 
 
 def test_acting_characters_are_named() -> None:

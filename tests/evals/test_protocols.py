@@ -12,6 +12,7 @@ import pytest
 from evals.grading.protocols import NAMES, Panel, protocol
 from evals.grading.protocols.number_words import as_digits
 from evals.grading.protocols.reading import python_expression
+from tests.evals.running import PATIENCE
 from tora_agent.errors import UsageError
 
 MINERVA = "Final Answer: The final answer is ${}$. I hope it is correct."
@@ -85,14 +86,19 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("what", HOSTILE)
-def test_hostile_answers_end_and_harm_nothing(what: str) -> None:
-    started = time.monotonic()
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[Panel]:
     with Panel(workers=2, timeout=1.0) as panel:
-        cases = [(name, boxed(HOSTILE[what]), "2", "") for name in NAMES]
-        assert not any(ruling.correct for ruling in panel.grade_all(cases))
-        assert panel.grade("prm800k", boxed("7"), "7").correct
-    assert time.monotonic() - started < 60
+        yield panel
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_hostile_answers_end_and_harm_nothing(hasty: Panel, what: str) -> None:
+    started = time.monotonic()
+    cases = [(name, boxed(HOSTILE[what]), "2", "") for name in NAMES]
+    assert not any(ruling.correct for ruling in hasty.grade_all(cases))
+    assert hasty.grade("prm800k", boxed("7"), "7").correct
+    assert time.monotonic() - started < PATIENCE
 
 
 @pytest.mark.parametrize("name", NAMES)
