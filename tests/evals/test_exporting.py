@@ -22,6 +22,7 @@ from sandbox import CellResult
 from sandbox.result import CellError
 from tests.conftest import Tora
 from tests.evals import making
+from tests.evals.running import PATIENCE
 from tora_agent.dialects import DIALECTS
 from tora_agent.errors import UsageError
 from tora_agent.steps import Code, ModelCall, Output, Reasoning, Retry, Step, Trajectory, Usage, Verification
@@ -216,7 +217,7 @@ def test_a_notebook_runs_in_the_sandbox(tmp_path: Path, engine: docker.DockerCli
     from nbclient import NotebookClient
 
     ran_again = notebook(whole(), GRADE)
-    NotebookClient(ran_again, timeout=60, allow_errors=True).execute()
+    NotebookClient(ran_again, timeout=PATIENCE, startup_timeout=PATIENCE, allow_errors=True).execute()
     outputs = [str(cell.outputs) for cell in ran_again.cells if cell.cell_type == "code"]
     expected = ["'2\\n'", "NameError", "", "check: False", "'2'"]
     assert [text for text, part in zip(outputs, expected, strict=True) if part not in text] == []

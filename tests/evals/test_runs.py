@@ -14,6 +14,7 @@ from evals.grading import Verdict
 from evals.runs import Run
 from evals.runs.run import LogError, find_run
 from tests.evals.making import grade, manifest, trajectory
+from tests.evals.running import PATIENCE
 from tora_agent.errors import UsageError
 
 MANIFEST = manifest().model_dump(mode="json")
@@ -30,7 +31,7 @@ def python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run `code` in another process; `folder` is its first argument."""
     command = [sys.executable, "-c", code, str(folder)]
     root = Path(__file__).parents[2]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=PATIENCE)
 
 
 # Write and read
