@@ -16,8 +16,10 @@ from tests.evals.making import trajectory
 from tora_agent.steps import FailureKind, ModelCall, Retry, Usage, Verification
 
 TIMEOUT = 3.0
-MARGIN = 5.0
+MARGIN = 30.0
 """Seconds that noticing the time-out and killing the worker may take on a busy machine."""
+OWN_SECONDS = 2.0
+"""Processor time that what is done in this process may take."""
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +148,9 @@ async def test_missing_answer_has_its_own_verdict(
 async def test_hostile_answer_costs_no_more_than_its_time(grader: Grader, folder: Path, answer: str) -> None:
     # The worker is warm, with the library that only some answers need.
     assert await verdict(grader, r"\lim_{x\to0} x", r"\lim_{x \to 0} 2x") is Verdict.CORRECT
-    began = time.monotonic()
+    began, worked = time.monotonic(), time.process_time()
     found = await verdict(grader, answer, "1")
+    assert time.process_time() - worked < OWN_SECONDS
     assert time.monotonic() - began < TIMEOUT + MARGIN
     assert found in (Verdict.WRONG, Verdict.GRADER_TIMEOUT, Verdict.GRADER_ERROR)
     assert os.listdir(folder) == []
