@@ -257,8 +257,11 @@ print(json.dumps([benchmark.source, benchmark.sha256, problems]))
 
 
 def around(folder: Path, address: str) -> dict[str, str]:
-    """An environment with a hub at `address` and a cache of its own in `folder`."""
-    return {"HF_ENDPOINT": address, "HF_HOME": str(folder / "hub"), "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+    """An environment with a hub at `address` and a cache of its own in `folder`, whatever this machine has set."""
+    home = folder / "hub"
+    caches = {"HF_HOME": home, "HF_HUB_CACHE": home / "hub", "HF_DATASETS_CACHE": home / "datasets"}
+    near = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+    return {"HF_ENDPOINT": address, **near, **{name: str(path) for name, path in caches.items()}}
 
 
 def load_from_hub(folder: Path, address: str) -> list[Any]:
