@@ -37,7 +37,6 @@ def eval_command(given: dict[str, Any], console: Console) -> int:
     resume = find_run(given["resume"], given["log_dir"]) if given["resume"] else None
     was = Run.read(resume) if resume else None
     plan = _plan(given, was)
-    checked_prompt(plan.settings)
     endpoint = choose_endpoint(plan.model, plan.base_url, plan.client)
     benchmark = load_benchmark(plan.benchmark, plan.data)
     if benchmark.warning:
@@ -72,12 +71,15 @@ def _plan(given: dict[str, Any], was: Run | None) -> Plan:
         settings = settings_from({"prompt": "tora"}, given)
         voting = {"vote": vote, "weights": weights or Weights(), "stop_early": given["stop_early"]}
         samples = given["samples"] or 1
+        checked_prompt(settings)
         check_voting(given, vote, samples, settings.prompt)
         return Plan(settings=settings, samples=samples, client=client, **voting, **{key: given[key] for key in keys})
     manifest = was.manifest
+    settings = settings_from(manifest.settings.model_dump(), given)
+    checked_prompt(settings)
     return Plan(
         benchmark=given["benchmark"] or manifest.benchmark,
-        settings=settings_from(manifest.settings.model_dump(), given),
+        settings=settings,
         limit=given["limit"] or manifest.limit,
         spread=manifest.spread if given["spread"] is None else given["spread"],
         samples=given["samples"] or manifest.samples,

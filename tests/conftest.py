@@ -22,14 +22,12 @@ from tora_agent.model.scripted import Script, ScriptedServer
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 """Real benchmarks and recorded trajectories, on machines that have them."""
 OWN_VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "TORA_MODEL", "TORA_LOCAL_MODEL", "HF_HUB_OFFLINE")
-TERMINAL_VARIABLES = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TTY_COMPATIBLE")
+TERMINAL_VARIABLES = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TTY_COMPATIBLE",
+                      "TTY_INTERACTIVE")  # fmt: skip
 """What colours or folds output that goes to no terminal; a hosted runner, say, sets some of them."""
 PATIENCE = 300
 """Seconds in which all that does not hang has ended, however busy the machine is."""
 Tora = Callable[..., "subprocess.CompletedProcess[str]"]
-
-for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS"):
-    os.environ.pop(name, None)  # which are about the terminal outside; what the tests look at goes to none
 
 
 @pytest.fixture(scope="session", autouse=True)

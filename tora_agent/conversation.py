@@ -68,8 +68,11 @@ def since_restart(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def since_request(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The steps since a person last asked for something: all of them in a sample that nobody interrupted."""
-    return steps[_last_asked(steps) + 1 :]
+    """The steps since a person last asked for something, but for checks that were asked for in between.
+
+    All of them in a sample that nobody interrupted.
+    """
+    return [step for step in steps[_last_asked(steps) + 1 :] if not step.get("requested")]
 
 
 def answers_request(steps: list[dict[str, Any]]) -> bool:

@@ -26,7 +26,8 @@ def new_folder(log_dir: Path, *parts: str) -> Path:
 def find_folder(name: str, log_dir: Path, *, holds: str, what: str, command: str) -> Path:
     """The folder `name`: a path, a name under `log_dir`, or "last" for the newest that holds the file `holds`.
 
-    That file is JSON and says when the folder was `created`; it may itself have been written again since. Raises
+    That file is JSON and says when the folder was `created`, or last `opened`; it may itself have been written again
+    since. Raises
     `UsageError`, which calls a folder a `what` and says that `command` makes one.
     """
     if name == "last":
@@ -42,6 +43,7 @@ def find_folder(name: str, log_dir: Path, *, holds: str, what: str, command: str
 
 def _age(path: Path) -> tuple[str, float]:
     try:
-        return str(json.loads(path.read_bytes())["created"]), path.stat().st_mtime
-    except (OSError, ValueError, LookupError, TypeError):
+        said = json.loads(path.read_bytes())
+        return str(said.get("opened") or said["created"]), path.stat().st_mtime
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return "", 0.0

@@ -102,12 +102,12 @@ async def reason(state: Flow, runtime: Runtime[Context]) -> Command[Literal["rea
     if turn.codes:
         first, *rest = turn.codes
         return _go("execute", step, Code(at=ctx.now(), code=first), pending=rest)
+    if call.finish_reason == "content_filter" and turn.answer is None:
+        return _fail(ctx, "filtered", "the endpoint's content filter refused the request or cut the reply", step)
     if answers_request(steps):  # which may be about anything: any reply will do
         return _go("answer", step, found=turn.answer)
     if turn.answer is not None and ctx.prompt.code != "program":
         return _go("verify", step, found=turn.answer)
-    if call.finish_reason == "content_filter":
-        return _fail(ctx, "filtered", "the endpoint's content filter refused the request or cut the reply", step)
     if call.finish_reason == "length":
         context = 0 < call.usage.completion_tokens < budget.tokens
         by = "the model's context, which is full" if context else "the token limit (--max-tokens)"

@@ -143,6 +143,8 @@ class Verification(_Step):
     """Why the check says nothing about the answer, if so (`tora_agent.independence`); its state is then Uncertain."""
     doubts: dict[str, str] = {}
     """Rules that fired (`tora_agent.doubts`), each with its evidence."""
+    requested: bool = False
+    """Whether a person asked for it, in a chat: it is of an earlier answer, and counts for no attempt."""
 
 
 class Retry(_Step):

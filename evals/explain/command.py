@@ -92,7 +92,7 @@ def _benchmark(run: Run, asked: Asked) -> tuple[Benchmark | None, str]:
     own, own_file = run.manifest.benchmark, run.manifest.data_file
     file = asked.data or (Path(own_file) if own_file and asked.benchmark in (None, own) else None)
     if asked.benchmark or asked.data:
-        named = own if own in BENCHMARKS or run.manifest.imported is None else "math500"
+        named = own if own in BENCHMARKS or (file and file.stem == own) else "math500"
         return load_benchmark(asked.benchmark or named, file), ""
     if own not in BENCHMARKS and file is None:
         return None, "the run does not say which; name it with --benchmark or --data"

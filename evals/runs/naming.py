@@ -25,7 +25,7 @@ def made_with(agent: Agent, endpoint: Endpoint) -> dict[str, Any]:
         "prompt_text": prompt_texts(agent.prompt),
         "model": endpoint.label,
         "endpoint": endpoint.where,
-        "base_url": endpoint.where if endpoint.base_url else None,
+        "base_url": endpoint.address,
         "dialect": agent.dialect.name,
         "dialect_reason": agent.dialect_reason,
         "image_id": agent.box.image,

@@ -85,9 +85,12 @@ def check_voting(given: dict[str, Any], vote: Vote | None, samples: int, prompt:
         )
     if given["stop_early"] and vote is None:
         raise UsageError("--stop-early ends a problem when its vote is decided: give --vote majority or verified")
-    if given["weights"] and vote is not Vote.VERIFIED:
-        raise UsageError("--weights are of a verified vote: give --vote verified")
-    if vote is Vote.VERIFIED and load_prompt(prompt).check is None:
+    checked = load_prompt(prompt).check is not None
+    if given["weights"] and not checked:
+        raise UsageError(
+            f"--weights are of a verified vote, and the prompt set {prompt} has no check: give --prompt csv"
+        )
+    if vote is Vote.VERIFIED and not checked:
         raise UsageError(f"a verified vote needs answers that were checked, and the prompt set {prompt} has no check: "
                          "give --prompt csv, or --vote majority")  # fmt: skip
 

@@ -16,11 +16,8 @@ from typing import Any
 import docker
 from anyio.from_thread import start_blocking_portal
 
-from tests.conftest import OWN_VARIABLES
+from tests.conftest import OWN_VARIABLES, PATIENCE
 from tora_agent.model.scripted import Script, ScriptedServer
-
-PATIENCE = 300
-"""Seconds that anything may take on a busy machine before it counts as hanging."""
 
 
 @contextmanager

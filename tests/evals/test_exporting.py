@@ -20,9 +20,8 @@ from evals.importing.trajectories import trajectories
 from evals.runs import Run
 from sandbox import CellResult
 from sandbox.result import CellError
-from tests.conftest import Tora
+from tests.conftest import PATIENCE, Tora
 from tests.evals import making
-from tests.evals.running import PATIENCE
 from tora_agent.dialects import DIALECTS
 from tora_agent.errors import UsageError
 from tora_agent.steps import Code, ModelCall, Output, Reasoning, Retry, Step, Trajectory, Usage, Verification

@@ -12,7 +12,7 @@ import pytest
 from evals.grading.protocols import NAMES, Panel, protocol
 from evals.grading.protocols.number_words import as_digits
 from evals.grading.protocols.reading import python_expression
-from tests.evals.running import PATIENCE
+from tests.conftest import PATIENCE
 from tora_agent.errors import UsageError
 
 MINERVA = "Final Answer: The final answer is ${}$. I hope it is correct."

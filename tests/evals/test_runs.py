@@ -13,8 +13,8 @@ import pytest
 from evals.grading import Verdict
 from evals.runs import Run
 from evals.runs.run import LogError, find_run
+from tests.conftest import PATIENCE
 from tests.evals.making import grade, manifest, trajectory
-from tests.evals.running import PATIENCE
 from tora_agent.errors import UsageError
 
 MANIFEST = manifest().model_dump(mode="json")

@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from evals.runs.schema import schema_text
 from tests.conftest import script
 from tests.evals.running import containers, environment, serving, start, tora_in, wait_until
 from tora_agent.chat.conversation import Chat, Setup
+from tora_agent.folders import find_folder
 from tora_agent.model import ClientSettings, Endpoint
 from tora_agent.model.scripted import ScriptedServer
 from tora_agent.settings import AgentSettings
@@ -41,6 +43,7 @@ ENTRIES: list[dict[str, Any]] = [
     {"match": "why?", "turns": [block("print(f'x is {x}')"), "As you see."]},
     {"match": ["wait", "I ran this code"], "turns": ["Now I see."]},
     {"match": "wait", "turns": [{"content": "At last.", "delay": 600}]},
+    {"match": "unspeakable", "turns": [{"fault": "filtered"}]},
     {"match": "eight", "turns": [r"Then \boxed{48}."]},
     {"match": "Do not", "turns": [r"Then \boxed{41}."]},
     {"match": PROBLEM, "turns": [block("x = sum([6] * 7)\nprint(x)"), r"So \boxed{42}."]},
@@ -102,7 +105,7 @@ def test_a_conversation_goes_on_in_the_same_kernel(tmp_path: Path, server: Scrip
     assert "why?" in server.requests[-1]["messages"][-3]["content"]
     talk.say("/run x += 1; print('now', x)", until="now 43")
     assert "Uncertain" not in talk.say("/verify", until="42: True (the check says True: again)")
-    assert "left for this request: 5 replies" in talk.say("/budget", until="generated")
+    assert "left for this request: 6 replies" in talk.say("/budget", until="generated")
     assert "/help lists them" in talk.say("/nope", until="/nope")
     talk.say("/save own.json", until="saved: own.json")
     assert talk.end() == 0
@@ -158,6 +161,60 @@ def test_a_check_in_between_does_not_end_what_was_stopped(tmp_path: Path, server
     assert talk.end() == 0
 
 
+@asynccontextmanager
+async def chatting(folder: Path, server: ScriptedServer) -> AsyncIterator[Chat]:
+    """A chat in this process."""
+    endpoint = Endpoint(model="scripted", base_url=server.base_url)
+    created, settings = datetime.now(UTC).isoformat(), AgentSettings(prompt="tora", shots=0)
+    setup = Setup(created=created, settings=settings, model=endpoint.model, base_url=endpoint.base_url)
+    async with Chat.open(folder, setup, endpoint, ClientSettings()) as chat:
+        yield chat
+
+
+def nothing(event: dict[str, Any]) -> None:
+    """Takes an event."""
+
+
+@pytest.mark.anyio
+async def test_a_check_of_the_answer_before_is_none_of_the_request_that_was_stopped(
+    tmp_path: Path, server: ScriptedServer
+) -> None:
+    async with chatting(tmp_path / "chat", server) as chat:
+        await chat.say(PROBLEM, nothing)
+        solving = asyncio.create_task(chat.say("eight", lambda event: solving.cancel()))
+        with pytest.raises(asyncio.CancelledError):
+            await solving
+        left, _ = await chat.left()
+        checked = await chat.run_check(await chat.ask_check())
+        assert (checked.answer, checked.state) == ("42", "True")
+        assert (await chat.left())[0].rounds == left.rounds
+        await chat.go_on(nothing)
+        assert (await chat.trajectory()).answer == "48"
+
+
+@pytest.mark.anyio
+async def test_a_request_that_is_filtered_is_no_silent_reply(tmp_path: Path, server: ScriptedServer) -> None:
+    async with chatting(tmp_path / "chat", server) as chat:
+        await chat.say(PROBLEM, nothing)
+        await chat.say("unspeakable", nothing)
+        assert (await chat.steps())[-1]["failure"] == "filtered"
+
+
+def test_last_is_the_chat_that_was_last_gone_on_with(tmp_path: Path) -> None:
+    for name, created, opened in (("older", 1, 4), ("newer", 2, 3), ("of before", 2, None)):
+        (tmp_path / name).mkdir()
+        said = {"created": f"2026-01-0{created}"} | ({"opened": f"2026-01-0{opened}"} if opened else {})
+        (tmp_path / name / "chat.json").write_text(json.dumps(said))
+    assert find_folder("last", tmp_path, holds="chat.json", what="chat", command="").name == "older"
+
+
+def test_another_dialect_is_asked_for_anew(tmp_path: Path, server: ScriptedServer) -> None:
+    first = Talk(tmp_path, server, "--dialect", "turns")
+    assert first.end() == 0
+    again = Talk(tmp_path, server, "--resume", "last", "--dialect", "auto")
+    assert again.end() == 0 and "dialect" in again.heard
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize(("line", "kinds"), [("eight", ["request", "reasoning", "answer"]), ("", ["request"])])
 async def test_what_was_shown_when_it_was_stopped_is_kept(
@@ -167,16 +224,12 @@ async def test_what_was_shown_when_it_was_stopped_is_kept(
         if event.get("step", {}).get("kind") == "code":
             solving.cancel()
 
-    settings = AgentSettings(prompt="tora", shots=0)
-    endpoint = Endpoint(model="scripted", base_url=server.base_url)
-    created = datetime.now(UTC).isoformat()
-    setup = Setup(created=created, settings=settings, model=endpoint.model, base_url=endpoint.base_url)
-    async with Chat.open(tmp_path / "chat", setup, endpoint, ClientSettings()) as chat:
+    async with chatting(tmp_path / "chat", server) as chat:
         solving = asyncio.create_task(chat.say(PROBLEM, stop_at_code))
         with pytest.raises(asyncio.CancelledError):
             await solving
         if line:
-            await chat.say(line, lambda event: None)
+            await chat.say(line, nothing)
         else:
             await chat.run("print(1)")
         assert [step["kind"] for step in await chat.steps()] == ["reasoning", "code", *kinds]

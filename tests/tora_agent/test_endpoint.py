@@ -8,9 +8,11 @@ import pytest
 
 from tora_agent.errors import UsageError
 from tora_agent.model import ClientSettings, Endpoint, choose_endpoint
+from tora_agent.model.endpoint import OPENAI
 
 KEY = "a-made-up-key-that-must-not-show"
 HERE, THERE = "http://127.0.0.1:8000/v1", "https://models.example/v1"
+SECRET = "https://user:secret@models.example/v1"
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +41,6 @@ EMBEDDED = ("qwen2.5-coder-1.5b", None, None, True)
         ("local:", None, {}, EMBEDDED),
         ("local:models/a:b.gguf", None, {}, ("models/a:b.gguf", None, None, True)),
         (None, None, {"TORA_MODEL": "local:a.gguf"}, ("a.gguf", None, None, True)),
-        ("local", HERE, {"OPENAI_API_KEY": KEY}, EMBEDDED),
         ("local", None, {"TORA_MODEL": "m", "OPENAI_BASE_URL": HERE, "OPENAI_API_KEY": KEY}, EMBEDDED),
         (None, None, {"TORA_LOCAL_MODEL": "a.gguf"}, ("a.gguf", None, None, True)),
         ("local", None, {"TORA_LOCAL_MODEL": "a.gguf"}, ("a.gguf", None, None, True)),
@@ -54,12 +55,16 @@ EMBEDDED = ("qwen2.5-coder-1.5b", None, None, True)
         (None, HERE, {"TORA_MODEL": "m"}, ("m", HERE, None, False)),
         (None, HERE, {"OPENAI_API_KEY": KEY}, ("", HERE, KEY, False)),
         # OpenAI's own endpoint.
-        ("m", None, {"OPENAI_API_KEY": KEY}, ("m", None, KEY, False)),
-        (None, None, {"OPENAI_API_KEY": KEY, "TORA_MODEL": "m"}, ("m", None, KEY, False)),
+        ("m", None, {"OPENAI_API_KEY": KEY}, ("m", OPENAI, KEY, False)),
+        (None, None, {"OPENAI_API_KEY": KEY, "TORA_MODEL": "m"}, ("m", OPENAI, KEY, False)),
         # Arguments come before the environment.
         ("m", THERE, {"TORA_MODEL": "n", "OPENAI_BASE_URL": HERE}, ("m", THERE, None, False)),
         ("m", None, {"TORA_MODEL": "local", "OPENAI_BASE_URL": HERE}, ("m", HERE, None, False)),
-        (None, THERE, {"TORA_MODEL": "local"}, EMBEDDED),
+        (None, THERE, {"TORA_MODEL": "local"}, ("", THERE, None, False)),
+        ("m", OPENAI, {"OPENAI_BASE_URL": HERE, "OPENAI_API_KEY": KEY}, ("m", OPENAI, KEY, False)),
+        # A password is kept in the environment alone.
+        ("m", THERE, {"OPENAI_BASE_URL": SECRET}, ("m", SECRET, None, False)),
+        ("m", HERE, {"OPENAI_BASE_URL": SECRET}, ("m", HERE, None, False)),
     ],
 )
 def test_the_choice(
@@ -81,6 +86,8 @@ def test_the_choice(
         (None, None, {"TORA_MODEL": "m"}, "the model 'm' needs an endpoint"),
         ("models/a.gguf", None, {}, "given as local:PATH"),
         (None, None, {"OPENAI_API_KEY": KEY}, "name a model with --model or TORA_MODEL"),
+        ("local", HERE, {}, "local is the embedded model, which has no address: leave out --base-url, or name"),
+        ("local:a.gguf", HERE, {}, "local:a.gguf is the embedded model"),
         ("m", "127.0.0.1:8000", {}, "is not an http"),
         (None, None, {"OPENAI_BASE_URL": "localhost:8000/v1"}, "is not an http"),
         ("m", "ftp://models.example", {"OPENAI_API_KEY": KEY}, "is not an http"),
@@ -104,7 +111,7 @@ def test_what_does_not_fit_together_is_refused_in_one_line(
 
 def test_replaying_needs_no_key() -> None:
     replay = ClientSettings(cassette=Path("tape"), replay_only=True)
-    assert chosen(choose_endpoint("m", None, replay)) == ("m", None, None, False)
+    assert chosen(choose_endpoint("m", None, replay)) == ("m", OPENAI, None, False)
     assert chosen(choose_endpoint(None, None, replay)) == EMBEDDED
     with pytest.raises(UsageError, match="needs an endpoint"):
         choose_endpoint("m", None, ClientSettings(cassette=Path("tape")))
@@ -121,6 +128,7 @@ def test_the_key_is_in_no_text_of_an_endpoint() -> None:
     ("endpoint", "where"),
     [
         (Endpoint(model="m"), "OpenAI's endpoint"),
+        (Endpoint(model="m", base_url=OPENAI), "OpenAI's endpoint"),
         (Endpoint(model="m", embedded=True), "the embedded model"),
         (Endpoint(model="m", base_url=HERE, embedded=True), "the embedded model"),
         (Endpoint(model="m", base_url=HERE), HERE),

@@ -42,6 +42,8 @@ class Setup(BaseModel):
     model: str | None
     base_url: str | None
     approve: bool = False
+    opened: str = ""
+    """When it was last gone on with."""
     dialect: str = ""
     """The one that the conversation is in, also where the settings leave it open."""
 
@@ -73,7 +75,8 @@ class Chat:
         known = setup.dialect if setup.settings.dialect == "auto" else ""
         async with AsyncExitStack() as stack:
             agent = await stack.enter_async_context(open_agent(setup.settings, endpoint, client, known))
-            setup = setup.model_copy(update={"dialect": agent.dialect.name})
+            opened = datetime.now(UTC).isoformat(timespec="milliseconds")
+            setup = setup.model_copy(update={"dialect": agent.dialect.name, "opened": opened})
             stack.callback(_create(folder, setup).close)
             saver = await stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(folder / "steps.sqlite")))
             chat = cls(folder, setup, agent, build_graph(saver))
@@ -139,6 +142,7 @@ class Chat:
     async def run_check(self, asked: Verification) -> Verification:
         """Run it in a kernel of its own."""
         check = await verification.run(asked, worked(await self.steps()), await self._context(stream=False))
+        check = check.model_copy(update={"requested": True})
         await self._add(check)
         return check
 

@@ -46,7 +46,7 @@ def chat_command(given: dict[str, Any], console: Console) -> int:
     checked_prompt(setup.settings)
     client = client_settings(given)
     endpoint = choose_endpoint(setup.model, setup.base_url, client)
-    known = {"model": endpoint.label or None, "base_url": None if endpoint.headers else endpoint.address}
+    known = {"model": endpoint.label or None, "base_url": endpoint.address}
     setup = setup.model_copy(update=known)  # whatever the environment says when the chat is gone on with
     if not client.replay_only:
         fetch_if_embedded(endpoint)
@@ -75,8 +75,8 @@ def _setup(given: dict[str, Any]) -> tuple[Path, Setup]:
         was = Setup.read(folder)
         settings = settings_from(was.settings.model_dump(), given)
         more = {key: given[key] for key in ("model", "base_url", "approve") if given[key] is not None}
-        if given["base_url"] and (was.model or "").startswith("local"):
-            more.setdefault("model", None)
+        if given["model"] or given["base_url"] or given["dialect"]:
+            more["dialect"] = ""  # of which another endpoint knows nothing
         return folder, was.model_copy(update={"settings": settings, **more})
     created = datetime.now(UTC).isoformat(timespec="milliseconds")
     where = {"model": given["model"], "base_url": given["base_url"]}

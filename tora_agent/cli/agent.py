@@ -120,8 +120,11 @@ def _problem(problem: str | None, benchmark: str | None, id: str | None, data: P
 
 def _voting(given: dict[str, Any], prompt: str) -> dict[str, Any]:
     from evals.voting.votes import Vote, Weights, check_voting
+    from tora_agent.errors import UsageError
 
     vote = Vote.parse(given["vote"]) or (Vote.MAJORITY if given["samples"] > 1 else None)
     weights = Weights.parse(given["weights"]) if given["weights"] else Weights()
+    if given["weights"] and vote is not Vote.VERIFIED:
+        raise UsageError("--weights are of a verified vote: give --vote verified")
     check_voting(given, vote, given["samples"], prompt)
     return {"samples": given["samples"], "vote": vote, "weights": weights, "stop_early": given["stop_early"]}

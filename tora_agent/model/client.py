@@ -14,7 +14,7 @@ import openai
 from tora_agent.answers import spoken
 from tora_agent.errors import ContextFull, ModelError, ModelRefused, ModelUnavailable
 from tora_agent.model.cassette import Cassette, Refusal
-from tora_agent.model.endpoint import Endpoint
+from tora_agent.model.endpoint import OPENAI, Endpoint
 from tora_agent.model.pace import Pace
 from tora_agent.model.reply import CutReply, OnText, read_stream, read_whole, without_echo
 from tora_agent.model.settings import ClientSettings
@@ -35,7 +35,6 @@ from tora_agent.steps import Asked, ModelCall, Usage
 if TYPE_CHECKING:
     from tora_agent.dialects import Sent
 
-OPENAI = "https://api.openai.com/v1"
 CONNECT_SECONDS = 10.0
 _CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
 """What makes vLLM and SGLang go on with the last message; llama.cpp does so by itself."""

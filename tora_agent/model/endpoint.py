@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tora_agent.errors import UsageError
 from tora_agent.model.settings import ClientSettings
 
+OPENAI = "https://api.openai.com/v1"
 DEFAULT = "qwen2.5-coder-1.5b"
 """The embedded model: a name of the catalogue in `weights.py`."""
 
@@ -26,7 +27,7 @@ class Endpoint(BaseModel):
     """The model's id at the endpoint; empty for the only one it serves. For the embedded model: its GGUF or name, empty
     for the default."""
     base_url: str | None = None
-    """None for OpenAI's own, or for the embedded model."""
+    """None for the embedded model, or OpenAI's own."""
     api_key: str | None = Field(None, repr=False, exclude=True)
     embedded: bool = False
 
@@ -40,7 +41,7 @@ class Endpoint(BaseModel):
         """The endpoint in words, for messages and the log; without a password in the address."""
         if self.embedded:
             return "the embedded model"
-        return self.address or "OpenAI's endpoint"
+        return "OpenAI's endpoint" if self.address in (None, OPENAI) else str(self.address)
 
     @property
     def address(self) -> str | None:
@@ -69,13 +70,18 @@ def choose_endpoint(
     """The endpoint for `--model` and `--base-url`, with OPENAI_API_KEY, OPENAI_BASE_URL and TORA_MODEL behind them.
 
     `local` is the embedded model (or TORA_LOCAL_MODEL), `local:PATH` another GGUF; without any endpoint the embedded
-    model is taken. OpenAI's own needs a key, unless `client` only replays a cassette.
+    model is taken. OpenAI's own needs a key, unless `client` only replays a cassette. The address of OPENAI_BASE_URL
+    brings its user and password along where it is named without them, as logs do.
     Raises `UsageError` where the words do not fit together.
     """
-    model = model or os.environ.get("TORA_MODEL") or ""
-    base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
+    named, usual = os.environ.get("TORA_MODEL") or "", os.environ.get("OPENAI_BASE_URL") or None
+    if base_url and model and _is_embedded(model):
+        raise UsageError(f"{model} is the embedded model, which has no address: leave out --base-url, or name the "
+                         "model that is there with --model")  # fmt: skip
+    model = model or ("" if base_url and _is_embedded(named) else named)
+    base_url = usual if not base_url or (usual and _without_password(usual) == base_url) else base_url
     api_key = os.environ.get("OPENAI_API_KEY") or None
-    if model == "local" or model.startswith("local:"):
+    if _is_embedded(model):
         return _embedded(model.partition(":")[2])
     if base_url is None and api_key is None and not (model and client and client.replay_only):
         if model:
@@ -90,7 +96,11 @@ def choose_endpoint(
         raise UsageError(f"the base URL {said!r} is not an http(s) address; an example: http://127.0.0.1:8000/v1")
     if not base_url and not model:
         raise UsageError("name a model with --model or TORA_MODEL")
-    return Endpoint(model=model, base_url=base_url, api_key=api_key)
+    return Endpoint(model=model, base_url=base_url or OPENAI, api_key=api_key)
+
+
+def _is_embedded(model: str) -> bool:
+    return model == "local" or model.startswith("local:")
 
 
 def _embedded(wanted: str) -> Endpoint:
