@@ -30,8 +30,9 @@ NAMED = {attack.name: attack for attack in ATTACKS}
 
 
 @pytest.fixture(scope="module")
-async def ground(engine: docker.DockerClient, isolation: Isolation) -> AsyncIterator[Ground]:
-    async with Ground(isolation) as ground:
+async def ground(engine: docker.DockerClient) -> AsyncIterator[Ground]:
+    """Containers of their own. That of all sessions is attacked by the command, below."""
+    async with Ground(Isolation.CONTAINER) as ground:
         yield ground
 
 
@@ -41,10 +42,10 @@ async def test_the_sandbox_holds(ground: Ground, attack: Attack) -> None:
     assert verdict.held, verdict.evidence
 
 
-async def test_the_host_is_as_before(engine: docker.DockerClient, isolation: Isolation) -> None:
+async def test_the_host_is_as_before(engine: docker.DockerClient) -> None:
     told = {}
     few = [NAMED[name] for name in ("SIGINT ignored", "daemons", "a message too long", "memory bomb of many processes")]
-    held = await attack_all(isolation, lambda attack, verdict: told.update({attack.name: verdict}), few)
+    held = await attack_all(Isolation.CONTAINER, lambda attack, verdict: told.update({attack.name: verdict}), few)
     assert held, told
     assert list(told) == [attack.name for attack in few] + ["the host process afterwards"]
 
