@@ -34,12 +34,12 @@ def conversation(
     return messages
 
 
-def worked(steps: list[dict[str, Any]]) -> list[str]:
-    """The cells that the model wrote since the conversation last began, and that ran to their end."""
+def worked(steps: list[dict[str, Any]]) -> list[tuple[str, bool]]:
+    """The cells that the model wrote since the conversation last began, and whether each ran to its end."""
     return [
-        code["code"]
+        (code["code"], not output["result"]["error"])
         for code, output in pairwise(since_restart(steps))
-        if code["kind"] == "code" and output["kind"] == "output" and not output["result"]["error"]
+        if code["kind"] == "code" and output["kind"] == "output"
     ]
 
 

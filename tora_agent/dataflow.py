@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import repeat
 
 from tora_agent.values import (
     ARITHMETIC,
@@ -66,23 +67,24 @@ class TooLong(Exception):
 
 
 class Trace:
-    """A symbolic run of `cells`, one after the other in one kernel.
+    """A symbolic run of `cells`, one after the other in one kernel; of those not `ended` names alone remain.
 
     Raises `TooLong`, `RecursionError`, or `ValueError` for a constant that is too long to be written.
     """
 
-    def __init__(self, cells: Iterable[ast.Module]) -> None:
+    def __init__(self, cells: Iterable[ast.Module], ended: Iterable[bool] = repeat(True)) -> None:
         self.results: set[str] = set()
-        """Keys of what was printed, or computed and given a name."""
+        """Keys of what was printed, or computed and given a name, in cells that have ended."""
         self._names: dict[str, Value] = {}
         self._left, self._depth, self._symbols = STEPS, 0, 0
         self._running: list[ast.AST] = []
-        for cell in cells:
-            self._symbols = 0
+        for cell, counts in zip(cells, ended, strict=False):
+            self._symbols, before = 0, set(self.results)
             self._run(cell.body)
             if cell.body and isinstance(cell.body[-1], ast.Expr):
                 last = self._last
                 self._show([last] if last != NOTHING else [])
+            self.results = self.results if counts else before
 
     @property
     def state(self) -> Value | None:
@@ -206,7 +208,7 @@ class Trace:
         self._depth += 1
         self._names = {name: value for name, value in before.items() if name not in _EFFECTS}
         for i, name in enumerate(changed):
-            self._names[name] = Value(f"{self._depth}.{i}", before.get(name, NOTHING).effort)
+            self._names[name] = Value(f"{self._depth}, changed {i}", before.get(name, NOTHING).effort)
         self._names |= {name: Value(f"{self._depth}, item {i}") for i, name in enumerate(_written([target]))}
         over = [*over, *([self.value(test)] if test else [])]
         self._run(body)
@@ -267,8 +269,16 @@ class Trace:
                 return either(self.value(node.test), self.value(node.body), self.value(node.orelse))
             case ast.ListComp() | ast.GeneratorExp() | ast.SetComp() | ast.DictComp():
                 return self._comprehension(node)
+            case ast.Subscript():
+                of, at = self.value(node.value), self.value(node.slice)
+                item = of.display and isinstance(node.slice, ast.Constant | ast.UnaryOp)
+                return made_of("item", of, at, effort=WRITTEN if item else ARITHMETIC)
+            case ast.Slice():
+                bounds = [self.value(each) if each else NOTHING for each in (node.lower, node.upper, node.step)]
+                return made_of("slice", *bounds)
         parts = [self.value(child) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
-        return made_of(type(node).__name__, *parts)
+        display = isinstance(node, ast.List | ast.Tuple | ast.Dict)
+        return replace(made_of(type(node).__name__, *parts), display=display)
 
     def _comprehension(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp) -> Value:
         before = dict(self._names)

@@ -17,19 +17,20 @@ ITSELF = "it compares the answer with itself"
 REPEATED = "it only repeats the solution's own computation"
 
 
-def void(check: str, cells: Iterable[str]) -> str | None:
+def void(check: str, cells: Iterable[tuple[str, bool]]) -> str | None:
     """Why `check` (a program that ends in a call of `check`, or prints its state) says nothing; None if it may.
 
-    `cells` is the code of the solution. Void is a check that compares nothing but what is void for itself: constants,
-    a value with itself, or with the answer as written what the solution has computed in the same way. Code that cannot
-    be parsed, or is very long, is not judged.
+    `cells` is the code of the solution, and whether each ran to its end. Void is a check that compares nothing but what
+    is void for itself: constants, a value with itself, or with the answer as written what the solution has computed in
+    the same way. Code that cannot be parsed, or is very long, is not judged.
     """
     program = _parsed(check)
     if program is None:
         return None
     try:
         state = Trace([program]).state
-        solution = Trace(each for each in map(_parsed, cells) if each).results
+        parsed = [(cell, ended) for code, ended in cells if (cell := _parsed(code))]
+        solution = Trace([cell for cell, _ in parsed], [ended for _, ended in parsed]).results
     except (TooLong, RecursionError, ValueError):
         return None
     if state is None:

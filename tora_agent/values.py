@@ -25,6 +25,8 @@ class Value:
     sides: tuple[Value, ...] = field(default=(), compare=False)
     """For a difference: what is subtracted from what."""
     function: Function | None = field(default=None, compare=False)
+    display: bool = field(default=False, compare=False)
+    """Whether it is a list, tuple or dictionary as it is written."""
 
     @property
     def deciding(self) -> tuple[tuple[Value, ...], ...]:
@@ -54,7 +56,7 @@ def constant_value(constant: object) -> Value:
 def negative(value: Value) -> Value | None:
     """The number that a minus before a number makes; None where that is no number."""
     try:
-        return Value(str(-Fraction(value.key)))
+        return replace(value, key=str(-Fraction(value.key)))
     except (ValueError, ZeroDivisionError):
         return None
 
@@ -62,11 +64,12 @@ def negative(value: Value) -> Value | None:
 def fraction(over: ast.expr, under: ast.expr) -> Value | None:
     """The number that two integers stand for, written above and below each other in lowest terms; None for others.
 
-    480 / 30 is a computation, and so is a quotient of what has names.
+    480 / 30 is a computation, and so is a quotient of what has names. As a number it is the same as its decimal, and to
+    compare it with another one is arithmetic.
     """
     try:
         key = f"{ast.literal_eval(over)}/{ast.literal_eval(under)}"
-        return Value(key) if str(Fraction(key)) == key else None
+        return Value(key, ARITHMETIC) if str(Fraction(key)) == key else None
     except (ValueError, ZeroDivisionError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None
 

@@ -58,16 +58,18 @@ async def ask(problem: str, answer: str, refused: Verification | None, max_token
         return Verification(at=at, answer=answer, state="Uncertain", reason=str(error), call=_NO_CALL)
     code = ctx.dialect.read(call, prompt).code
     reason = "the check was not run" if code else "the model wrote no check"
+    if call.finish_reason == "content_filter" and not code:
+        reason = "the endpoint's content filter refused the check"
     asked = Verification(
         at=at, seconds=call.seconds, answer=answer, state="Uncertain", reason=reason, call=call, code=code
     )
     return asked if code else asked.model_copy(update=_read_prose(spoken(call.raw)))
 
 
-async def run(asked: Verification, cells: list[str], ctx: Context) -> Verification:
+async def run(asked: Verification, cells: list[tuple[str, bool]], ctx: Context) -> Verification:
     """Run the check that the model was `asked` for, if it wrote one. What cannot be decided is Uncertain.
 
-    A check that is void, seen beside the solution's `cells`, is Uncertain, too.
+    A check that is void, seen beside the solution's `cells` (`worked`), is Uncertain, too.
     """
     if asked.code is None:
         return asked

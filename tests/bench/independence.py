@@ -64,8 +64,8 @@ def measure(title: str, solutions: list[list[str]]) -> Table:
         check = as_check(cells[-1])
         other = draw.choice(solutions)
         if check is not None and other is not cells:
-            own[void(check, cells)] += 1
-            others[void(check, other)] += 1
+            own[void(check, [(code, True) for code in cells])] += 1
+            others[void(check, [(code, True) for code in other])] += 1
     n = own.total()
     each = 1000 * (time.process_time() - began) / max(1, 2 * n)
     table = Table(

@@ -81,7 +81,7 @@ def first_of(trajectory: Trajectory, right: bool) -> First:
     return First(right, [_judged(check, worked(solution)) for check in made], set(fired))
 
 
-def _judged(check: Verification, cells: list[str]) -> Check:
+def _judged(check: Verification, cells: list[tuple[str, bool]]) -> Check:
     says = read_state(check.result)[0] if check.result else check.state
     raised = check.result is not None and check.result.error is not None
     return Check(says, bool(check.code and not raised and void(check.code, cells)))

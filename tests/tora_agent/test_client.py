@@ -183,14 +183,15 @@ async def test_reasoning_in_parts_of_the_content(stream: bool) -> None:
 @pytest.mark.anyio
 async def test_a_thought_that_the_template_began_and_the_limit_cut_is_no_answer() -> None:
     cut = r"Perhaps \boxed{5}? No:"
-    said = [(cut, "length"), ("Hm.</think>Six.", "stop"), (cut, "length"), ("Six.", "stop"), ("<think>Hm", "length")]
-    answers = iter([whole(*each) for each in [*said, said[0]]])
+    spoken, ended = ("A </think> ends it.", "stop"), ("Hm.\n</think>\n\nSix.", "stop")
+    said = [spoken, (cut, "length"), ended, (cut, "length"), ("Six.", "stop"), ("<think>Hm", "length")]
+    answers = iter([whole(*each) for each in [*said, said[1]]])
     async with serving(answering(lambda: next(answers))) as served, Model(served.endpoint()) as model:
         calls = [await ask(model) for _ in said]
         sent = Sent([{"role": "user", "content": "?"}, {"role": "assistant", "content": "Six"}], continued=True)
         calls.append(await model.complete(sent, max_tokens=9, temperature=0, seed=0))
-    # Of the first nobody knows, and one that is gone on with does not begin with a thought.
-    parted = [*((text, "") for text, _ in said[:2]), ("", cut), ("Six.", ""), ("<think>Hm", ""), (cut, "")]
+    # Of the first that was cut nobody knows, and one that is gone on with does not begin with a thought.
+    parted = [*((text, "") for text, _ in said[:3]), ("", cut), ("Six.", ""), ("<think>Hm", ""), (cut, "")]
     assert [(call.raw, call.reasoning) for call in calls] == parted
 
 
@@ -639,8 +640,10 @@ async def test_a_full_context_is_an_error_of_its_own() -> None:
         ("The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).", {"code": 400}),
         ("This model's maximum prompt length is 131072 but the request contains 200000 tokens.", {}),
         ("Too much.", {"code": "context_length_exceeded"}),
+        ("Input validation error: `inputs` must have less than 4095 tokens. Given: 5000", {}),
+        ("Prompt exceeds max length", {}),
     ],
-    ids=["Groq", "Cerebras", "Gemini", "xAI", "its code alone"],
+    ids=["Groq", "Cerebras", "Gemini", "xAI", "its code alone", "TGI", "Zhipu"],
 )
 async def test_a_full_context_is_known_in_whatever_words(words: str, fields: dict[str, Any]) -> None:
     refused = answering(lambda: refusal(400, words, **fields))
@@ -742,6 +745,17 @@ async def test_an_error_in_the_place_of_a_reply_is_what_its_code_says(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    "words", ["`inputs` cannot be empty", "Your prompt exceeds the rate tier", "input length is 0"]
+)
+async def test_what_only_speaks_of_the_prompt_is_no_full_context(words: str) -> None:
+    async with serving(answering(lambda: refusal(400, words))) as served, Model(served.endpoint(), QUICK) as model:
+        with pytest.raises(ModelError, match=words) as caught:
+            await ask(model)
+    assert not isinstance(caught.value, ContextFull)
+
+
+@pytest.mark.anyio
 async def test_a_rate_limit_in_the_place_of_a_reply_slows_all_calls() -> None:
     answers = iter([web.json_response({"error": {"message": "slow down", "code": 429}}), whole("fine")])
     async with serving(answering(lambda: next(answers))) as served, Model(served.endpoint(), QUICK) as model:
@@ -756,6 +770,8 @@ async def test_a_rate_limit_in_the_place_of_a_reply_slows_all_calls() -> None:
         ("tools param requires --jinja flag", 1),
         ("Conversation roles must alternate user/assistant", 1),
         ("Failed to parse tool call", 3),
+        ("Prefill transfer failed for request rank=0", 3),
+        ("Failed to assume role for upstream", 3),
         ("out of memory", 3),
     ],
 )

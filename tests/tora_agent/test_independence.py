@@ -9,7 +9,8 @@ import pytest
 
 from prompts import load_prompt
 from tora_agent.dialects.fences import read_reply
-from tora_agent.independence import REPEATED, void
+from tora_agent.independence import REPEATED
+from tora_agent.independence import void as beside
 
 SOLUTION = """
 from sympy import symbols, solve
@@ -129,11 +130,23 @@ INDEPENDENT = {
     "arithmetic by hand": "check(4 + 9 == 13)",
     "a division by hand": "from sympy import Rational\ncheck(480 / 30 == 16 and Rational(6, 8) == 0.75)",
     "a division of what has names": "total = 9\nhalf = total / 2\ncheck(half == 4.5)",
+    "sizes of fractions": "check(3/8 < 2/5 and not 3/7 == 2/5)",
+    "a fraction and a rounded decimal": "from sympy import Rational\ncheck(Rational(57, 160) == 0.3562)",
+    "a rounded fraction": "check(round(2/3, 2) == 0.67)",
+    "a table looked up twice": "f = {3: 15, 15: 2}\ncheck(f[f[3]] == 2)",
+    "a median": "values = sorted([3, 9, 4, 11, 7])\ncheck(values[2] == 7)",
+    "a palindrome": "s = str(12321)\ncheck(s == s[::-1])",
+    "other slices": "a = f()\ncheck(a[1:] == a[:1])",
     "a division by a fraction": "from sympy import Rational\ncheck(834 / Rational(2, 3) == 1251)",
     "a global count": "n = 0\ndef add():\n    global n\n    n += 1\nfor _ in range(13):\n    add()\ncheck(n == 13)",
     "code that is not Python": "check(",
     "nothing said": "x = 1",
 }
+
+
+def void(check: str, cells: list[str]) -> str | None:
+    """Beside cells that ran to their end."""
+    return beside(check, [(code, True) for code in cells])
 
 
 @pytest.mark.parametrize(("check", "why"), VOID.values(), ids=VOID)
@@ -144,6 +157,19 @@ def test_a_void_check_is_found(check: str, why: str) -> None:
 @pytest.mark.parametrize("check", INDEPENDENT.values(), ids=INDEPENDENT)
 def test_an_independent_check_is_not_void(check: str) -> None:
     assert void(check, [SOLUTION]) is None
+
+
+def test_of_a_cell_that_failed_the_names_are_known_and_no_results() -> None:
+    failed = ("n = sum(k**2 for k in range(10))\nprint(m)", False)
+    again = "check(sum(j**2 for j in range(10)) == 285)"
+    assert beside(again, [failed]) is None
+    assert beside(again, [failed, ("print(n)", True)]) == REPEATED
+
+
+def test_a_sign_that_alternates_is_not_one_that_is_set() -> None:
+    loop = "total, sign = 0, 1\nfor k in range(9):\n    sign = {}\n    total += sign*k\n"
+    assert void(loop.format("-1") + "check(total == 4)", [loop.format("-sign") + "print(total)"]) is None
+    assert void(loop.format("-sign") + "check(total == 4)", [loop.format("-sign") + "print(total)"]) == REPEATED
 
 
 def test_the_same_set_up_is_no_repetition() -> None:

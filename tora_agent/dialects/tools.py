@@ -52,7 +52,7 @@ class Tools:
         read = [code_of(each) for each in call.tool_calls]
         codes = tuple(code for code in takewhile(bool, read) if code)
         said, cut = spoken(call.raw), ""
-        if unreadable := len(codes) < len(read) and not (codes and call.finish_reason == "length"):
+        if unreadable := len(codes) < len(read) and not (codes and call.finish_reason in ("length", "content_filter")):
             codes = ()
         if codes:  # a block beside them would be sent back as one of them
             said, cut = split_prose(said)

@@ -27,12 +27,14 @@ _TIMEOUT = "no answer in time"
 _RESUME = " (a run goes on with --resume)"
 _PASSING = (408, 409, 425, 429)
 _FULL = re.compile(
-    r"context (?:length|size|window)|exceed_context|model length|prompt (?:length|is too long|exceeds)|"
-    r"reduce the length of the messages|current length is|input token count|input is too long|input length|`inputs`",
+    r"context (?:length|size|window)|exceed_context|model length|prompt (?:length|is too long|exceeds max)|"
+    r"reduce the length of the messages|current length is|input token count|input is too long|"
+    r"input length.*(?:exceed|limit|maximum|longer)|`inputs` must have less",
     re.IGNORECASE,
 )
 _FORM = re.compile(
-    r"\btools?\b.*\b(?:requires?|support(?:s|ed)?|enabled?)\b|\broles?\b|\btemplate\b|\bjinja\b|\bprefill\b",
+    r"\btools?\b.*\b(?:requires?|support(?:s|ed)?|enabled?)\b|\broles? (?:must|are)\b|chat template|\bjinja\b|"
+    r"prefill is incompatible",
     re.IGNORECASE,
 )
 """What a server error (llama.cpp's) says of that is due to the form of the request."""
