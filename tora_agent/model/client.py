@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import re
 import time
 from typing import TYPE_CHECKING, Any, Self
 
@@ -45,8 +44,6 @@ _MISSED = {
     "continue_final_message": "which --dialect fence needs",
     "stream_options": "so that the tokens of streamed replies may not count",
 }
-_THOUGHT_ENDED = re.compile(r"(?:(?!<think>).)*</think>[ \t]*(?:\n|\Z)", re.DOTALL)
-"""What a reply begins with where the chat template has written the <think>; a tag within a line may be spoken of."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -214,7 +211,9 @@ class Model:
     def _note(self, call: ModelCall) -> None:
         self.reported = self.reported or call.model
         self.fingerprint = self.fingerprint or call.fingerprint
-        self._ends_thoughts = self._ends_thoughts or bool(_THOUGHT_ENDED.match(call.raw))
+        thought, ended, after = call.raw.partition("</think>")
+        if ended and "<think>" not in thought and not after.partition("\n")[0].strip():  # not spoken of within a line
+            self._ends_thoughts = True
 
     def _cut_thought(self, call: ModelCall) -> ModelCall:
         """`call`, but all of it as reasoning if the token limit cut a thought that the chat template had begun.
