@@ -64,19 +64,17 @@ def _plan(given: dict[str, Any], was: Run | None) -> Plan:
     client = client_settings(given)
     weights = Weights.parse(given["weights"]) if given["weights"] else None
     vote = Vote.parse(given["vote"])
+    settings = settings_from(was.manifest.settings.model_dump() if was else {"prompt": "tora"}, given)
+    checked_prompt(settings)
     if was is None:
         if given["benchmark"] is None:
             raise UsageError("name a benchmark: sample, math500 or a .jsonl file; or a run to finish with --resume")
         keys = ("benchmark", "limit", "spread", "data", "model", "base_url", "max_connections")
-        settings = settings_from({"prompt": "tora"}, given)
         voting = {"vote": vote, "weights": weights or Weights(), "stop_early": given["stop_early"]}
         samples = given["samples"] or 1
-        checked_prompt(settings)
         check_voting(given, vote, samples, settings.prompt)
         return Plan(settings=settings, samples=samples, client=client, **voting, **{key: given[key] for key in keys})
     manifest = was.manifest
-    settings = settings_from(manifest.settings.model_dump(), given)
-    checked_prompt(settings)
     return Plan(
         benchmark=given["benchmark"] or manifest.benchmark,
         settings=settings,

@@ -81,14 +81,6 @@ def containers(engine: docker.DockerClient, pid: int) -> list[Any]:
     return [each for each in found if re.match(rf"{pid}\D", each["Labels"]["tora.owner"])]
 
 
-def soon(condition: Callable[[], object]) -> bool:
-    """Whether `condition` comes to hold."""
-    deadline = time.monotonic() + PATIENCE
-    while not (held := condition()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return bool(held)
-
-
 def wait_until(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
     """Wait until `condition` holds; fail if `process` ends before."""
     deadline = time.monotonic() + PATIENCE

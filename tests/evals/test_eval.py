@@ -28,9 +28,9 @@ from evals.runs import Run
 from evals.show import show_trajectory
 from prompts import load_prompt
 from sandbox.build import find_image
-from tests.conftest import Tora, script
+from tests.conftest import Tora, script, soon
 from tests.evals.making import jsonl, row
-from tests.evals.running import Done, containers, end, environment, serving, soon, start, tora_in, wait_until
+from tests.evals.running import Done, containers, end, environment, serving, start, tora_in, wait_until
 from tora_agent.errors import ModelUnavailable, UsageError
 from tora_agent.model import ClientSettings, Endpoint
 from tora_agent.model.scripted import Script, ScriptedServer

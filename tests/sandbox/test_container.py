@@ -20,7 +20,7 @@ import pytest
 import sandbox
 from sandbox import DockerUnavailable, Isolation, Limits, Sandbox, Session
 from sandbox.container import LABEL, cleanup, require_image
-from tests.conftest import PATIENCE
+from tests.conftest import PATIENCE, soon
 from tests.sandbox.conftest import containers
 
 REPOSITORY = Path(sandbox.__file__).parents[1]
@@ -249,10 +249,7 @@ def test_a_killed_owner_takes_its_container_along(engine: docker.DockerClient, u
     assert len(containers(engine, name, status="running")) == 1
     user.send_signal(signal.SIGKILL)
     user.wait()
-    until = time.monotonic() + PATIENCE
-    while containers(engine, name):
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    assert soon(lambda: not containers(engine, name))
 
 
 def test_an_interrupted_owner_leaves_nothing(engine: docker.DockerClient, user: subprocess.Popen[str]) -> None:

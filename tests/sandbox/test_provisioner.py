@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,7 +29,7 @@ from nbclient.exceptions import CellExecutionError
 
 from sandbox import SandboxError
 from sandbox.container import LABEL
-from tests.conftest import PATIENCE
+from tests.conftest import PATIENCE, soon
 
 NAME = "tora-sandbox"
 FOLDERS = "tora-jupyter-*"
@@ -141,14 +140,6 @@ def containers(engine: docker.DockerClient, pid: int) -> set[str]:
     """The containers of a process."""
     found = engine.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)
     return {str(container.id) for container in found if container.labels[LABEL].startswith(f"{pid}.")}
-
-
-def soon(true: Callable[[], Any]) -> bool:
-    """Whether it becomes true."""
-    deadline = time.monotonic() + PATIENCE
-    while not (held := true()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return bool(held)
 
 
 def spec(path: Path, name: str, **config: Any) -> Path:

@@ -9,8 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import typer.main
 
 from evals.benchmarks import load_benchmark
 from sandbox.container import LABEL
-from tests.conftest import OWN_VARIABLES, Tora
+from tests.conftest import OWN_VARIABLES, Tora, soon
 from tora_agent.cli import app
 from tora_agent.steps import Trajectory
 
@@ -284,15 +283,6 @@ def test_a_script_that_cannot_be_served_is_refused(tora: Tora, tmp_path: Path, a
 # Interruption
 
 
-def until(there: Callable[[], Any], seconds: float = 300) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if there():
-            return True
-        time.sleep(0.05)
-    return False
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_solve_leaves_nothing(
     served: Environment, engine: docker.DockerClient, tmp_path: Path, number: signal.Signals
@@ -306,7 +296,7 @@ def test_an_interrupted_solve_leaves_nothing(
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=clean | served, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True) as process:
         try:
-            assert until(containers)
+            assert soon(containers)
             process.send_signal(number)
             stdout, stderr = process.communicate(timeout=120)
         finally:

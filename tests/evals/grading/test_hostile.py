@@ -12,7 +12,7 @@ import pytest
 
 from evals.grading import Verdict, grade
 from evals.grading.workers import Pool
-from tests.evals.running import soon
+from tests.conftest import soon
 
 TIMEOUT = 1.0
 MARGIN = 30.0
